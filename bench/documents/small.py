@@ -1,6 +1,6 @@
 """Three small sets: manuals that differ in a number, codes among many passages, prices and limits in tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,14 +10,13 @@ from bench.documents import codes, manuals
 from bench.documents.asking import Asked, again, ask_all, fill
 from bench.documents.questions import Question, read
 from bench.documents.wording import holds
+from bench.kit.command import Say
 from bench.load import rpc
 from bench.load.turns import in_turn
 
 MANUALS, CODES, TABLES = "manuals", "codes", "tables"
 FOLDER = Path(__file__).with_name("tables")
 TABLES_RIGHT = 19
-
-Say = Callable[[str], None]
 
 
 async def right_manuals(client: rpc.MeshClient, collection: str, concurrency: int, say: Say) -> list[Asked]:

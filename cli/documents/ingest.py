@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.brief import counted
+from cli.documents.record_options import record_options
 from cli.documents.web_options import web_options
 from cli.errors import FAILURE, USAGE, CliError, interrupted
 from cli.options import MeshOptions, collection_option, on_mesh
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cli.client import Client
     from cli.documents.missing import MissingDocuments
     from cli.documents.scan import FileScan
+    from cli.documents.sources.records import RecordPaths
     from cli.documents.sources.source import SourceDocument
     from cli.documents.upload import Outcome
 
@@ -46,15 +48,16 @@ NAMED_LINKS = 5
 )
 @click.option("--yes", is_flag=True, help="Delete them even where nothing is left in a PATH or a folder.")
 @click.option(
-    "--kind", default="", type=click.Choice(("", "files", "git", "zip", "confluence", "jira", "web")),
-    metavar="KIND", help="What PATH… are: files, git, zip, confluence, jira or web; by default as they look.",
+    "--kind", default="", type=click.Choice(("", "files", "git", "zip", "confluence", "jira", "records", "web")),
+    metavar="KIND", help="What PATH… are: files, git, zip, confluence, jira, records or web; by default as they look.",
 )  # fmt: skip
+@record_options
 @web_options
 @on_mesh(3600)
 def ingest(
     paths: tuple[str, ...], collection: str, pairs: tuple[str, ...], delete_missing: bool, follow_links: bool,
     groups: tuple[str, ...], yes: bool, kind: str, depth: int, max_pages: int, max_bytes: int, delay: float,
-    below: bool, allow_private: bool, on: MeshOptions,
+    below: bool, allow_private: bool, records: "RecordPaths | None", on: MeshOptions,
 ) -> int:  # fmt: skip
     """Put files into a collection; PATH is a file, a folder, a glob, a zip file or an address.
 
@@ -67,7 +70,8 @@ def ingest(
 
     An address (https://…) is a page or a sitemap; --depth follows links on its host, by its robots.txt. A zip file has
     files in it, or is an export of a Confluence space. --kind git takes the files that a checkout tracks, --kind jira
-    an export of Jira in XML, CSV or JSON.
+    an export of Jira in XML, CSV or JSON. With --record-text each record of a file of JSON or JSON lines is a document
+    of its own; PATH in these options leads by names, and by numbers within lists: authors.0.name.
 
     A changed file replaces its document, an unchanged one is skipped. A document is named by its path relative to
     the current folder when it is below it.
@@ -89,6 +93,7 @@ def ingest(
       headworks ingest docs README.md --collection docs
       headworks ingest handbook --collection docs --meta department=finance --meta year=2026
       headworks ingest https://example.com/docs/ --depth 2 --max-pages 200
+      headworks ingest tickets.jsonl --record-id key --record-title subject --record-text body
       headworks ingest 'papers/**/*.pdf' --collection papers --delete-missing
     """
     from cli.documents.labels import BadLabels, parse_labels
@@ -106,7 +111,8 @@ def ingest(
     web = Web(WebLimits(max_pages, max_bytes, depth, below), Manners(delay, allow_private=allow_private))
     try:
         labels = parse_labels(pairs)
-        arguments, sources = sorted_out(paths, kind, here, labels, web)
+        kind = kind or ("records" if records else "")
+        arguments, sources = sorted_out(paths, kind, here, labels, web, records)
     except BadLabels as error:
         raise CliError(f"--meta: {error}; nothing was ingested", USAGE) from None
     except BadSource as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headworks.retrieval.v1.document_pb2 import Document
 
     from cli.client import Client
-    from cli.documents.sync_file import PathSpec, WebSpec
+    from cli.documents.sync_file import SourceSpec
     from cli.documents.sync_plan import SourcePlan
 
 SIGNS = {"created": "+", "replaced": "~", "relabelled": "~", "deleted": "-"}
@@ -119,7 +119,7 @@ def sync(file: Path, dry_run: bool, names: tuple[str, ...], yes: bool, on: MeshO
 
 def sync_source(
     client: "Client",
-    spec: "PathSpec | WebSpec",
+    spec: "SourceSpec",
     collection: str,
     base: Path,
     dry_run: bool,

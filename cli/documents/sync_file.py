@@ -13,6 +13,7 @@ from cli.documents.sources.fetch import Manners
 from cli.documents.sources.files import GitSource, ZipSource
 from cli.documents.sources.folder import FolderSource
 from cli.documents.sources.jira import JiraSource
+from cli.documents.sources.records import RecordPaths, RecordsSource, media_type_of
 from cli.documents.sources.source import Source
 from cli.documents.sources.web import WebLimits, WebSource
 from cli.documents.web_options import BYTES, DELAY, PAGES
@@ -50,6 +51,7 @@ class SourceSpec(_Part, ABC):
     everybody where there are none."""
 
     name: Name
+    kind: str
     collection: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")] = ""
     include: Patterns = ()
     exclude: Patterns = ()
@@ -101,6 +103,24 @@ class PathSpec(SourceSpec):
                 return JiraSource(path, self.prefix, self.labels)
 
 
+class RecordsSpec(SourceSpec):
+    """Records of a file of JSON or JSON lines; see RecordPaths. `format` is that of the texts."""
+
+    kind: Literal["records"]
+    path: str = Field(min_length=1)
+    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=32)]
+    title: str = ""
+    id: str = ""
+    meta: dict[str, str] = Field(default_factory=dict)
+    list: str = ""
+    format: Literal["txt", "md", "html"] = "txt"
+
+    def source(self, base: Path) -> Source:
+        """See SourceSpec."""
+        paths = RecordPaths(self.text, self.title, self.id, self.meta, self.list, media_type_of(self.format))
+        return RecordsSource(base / Path(self.path).expanduser(), self.prefix, paths, self.labels)
+
+
 class WebSpec(SourceSpec):
     """A site, whose documents' ids are their addresses."""
 
@@ -132,7 +152,8 @@ class SyncFile(_Part):
 
     collection: Name = "default"
     sources: Annotated[
-        tuple[Annotated[PathSpec | WebSpec, Field(discriminator="kind")], ...], Field(min_length=1, max_length=1000)
+        tuple[Annotated[PathSpec | RecordsSpec | WebSpec, Field(discriminator="kind")], ...],
+        Field(min_length=1, max_length=1000),
     ]
 
     @model_validator(mode="after")

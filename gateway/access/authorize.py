@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from services.runtime.errors import InvalidArgument, PermissionDenied
+from services.runtime.call import Call
+from services.runtime.errors import InvalidArgument, PermissionDenied, Unauthenticated
 from services.runtime.identity import Identity
 from services.runtime.permissions import EVERYTHING, half_includes, halves, includes
 from services.runtime.permissions import allows as allows
@@ -60,6 +61,14 @@ def authorize(identity: Identity, permission: str) -> None:
     """Raises PermissionDenied, naming the permission that is missing."""
     if not allows(identity.scopes, permission):
         raise missing(permission)
+
+
+def require(call: Call, *permissions: str) -> None:
+    """Raises Unauthenticated where the call has no identity, and what `authorize` does for each of the permissions."""
+    if call.identity is None:
+        raise Unauthenticated("this call has no identity")
+    for permission in permissions:
+        authorize(call.identity, permission)
 
 
 def may_grant(identity: Identity, patterns: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """The permission table: what every method that the gateway serves needs. A method without an entry is not served."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 # What a method needs: a function from a request to the permissions.
@@ -174,12 +174,8 @@ FILES: Mapping[str, Needs] = {
 
 def of_added_files(request: Any) -> Sequence[str]:
     """To write the vector store, and to read each of the files that are put into it."""
-    return vector_store_files(request.vector_store_id, (file.file_id for file in request.files))
-
-
-def vector_store_files(vector_store_id: str, file_ids: Iterable[str]) -> Sequence[str]:
-    """The same for files that come in another form."""
-    return [f"collections.write:{vector_store_id or '*'}", *(f"files.read:{file_id or '*'}" for file_id in file_ids)]
+    files = (f"files.read:{file.file_id or '*'}" for file in request.files)
+    return [f"collections.write:{request.vector_store_id or '*'}", *files]
 
 
 # A vector store is a collection, and its id the collection's name.

@@ -13,7 +13,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 
-from gateway.access.authorize import authorize
+from gateway.access.authorize import require
 from gateway.calls.agents import Agents, ResolvedModel
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall
@@ -26,7 +26,7 @@ from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
 from services.runtime import clients, statuses
 from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED, Call, outgoing
-from services.runtime.errors import ErrorKind, Unauthenticated, UpstreamError
+from services.runtime.errors import ErrorKind, UpstreamError
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,7 @@ class RunCalls:
         `finished`, where the budget ended in mid-stream. Close it to leave the run.
         """
         model = await self._agents.resolve(call, request.model)
-        if call.identity is None:
-            raise Unauthenticated("this call has no identity")
-        authorize(call.identity, f"models.call:{model.name}")
+        require(call, f"models.call:{model.name}")
         if request.model:
             request.model = model.asked
         guards = self._pipeline.guards(call, model.name, *model.models)

@@ -147,7 +147,7 @@ def collection(found: Collection) -> collection_pb2.Collection:
         document_count=found.document_count,
         passage_count=found.passage_count,
         outdated_document_count=found.outdated_count,
-        create_time=_timestamp(found.create_time) if found.create_time else None,
+        create_time=timestamp(found.create_time) if found.create_time else None,
         embedder=found.embedder,
         reembedding=_move(found.move) if found.move else None,
     )
@@ -166,7 +166,7 @@ def document(found: Document) -> document_pb2.Document:
         content_hash=found.content_hash if found.reading == READING else "",
         size_bytes=found.size_bytes,
         passage_count=found.passage_count,
-        update_time=_timestamp(found.update_time),
+        update_time=timestamp(found.update_time),
         metadata=found.metadata,
         access_groups=found.access_groups,
     )
@@ -258,7 +258,7 @@ def _timing(hop: str, seconds: float) -> timing_pb2.HopTiming:
     return timing_pb2.HopTiming(hop=hop, duration=Duration(nanos=int(seconds % 1 * 1e9), seconds=int(seconds)))
 
 
-def _timestamp(moment: datetime) -> Timestamp:
+def timestamp(moment: datetime) -> Timestamp:
     made = Timestamp()
     made.FromDatetime(moment)
     return made

@@ -69,7 +69,7 @@ def store(found: StoreOverview) -> vector_store_pb2.VectorStore:
         id=found.id,
         name=found.record.name,
         metadata=found.record.notes,
-        create_time=_moment(found.create_time) if found.create_time else None,
+        create_time=convert.timestamp(found.create_time) if found.create_time else None,
         file_counts=_counts(found.files),
         usage_bytes=found.files.usage_bytes,
     )
@@ -175,10 +175,4 @@ def _counts(found: FileCounts) -> vector_store_pb2.FileCounts:
 
 
 def _seconds(seconds: float) -> Timestamp:
-    return _moment(datetime.fromtimestamp(seconds, UTC))
-
-
-def _moment(moment: datetime) -> Timestamp:
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made
+    return convert.timestamp(datetime.fromtimestamp(seconds, UTC))

@@ -113,12 +113,12 @@ class Document:
 
     def readable(self, groups: Groups) -> bool:
         """Whether a caller of these groups may read it."""
-        return groups is None or may_read(self.access_groups, groups)
+        return may_read(self.access_groups, groups)
 
 
-def may_read(access_groups: Sequence[str], groups: Sequence[str]) -> bool:
-    """Whether a document's access list lets members of these groups read it."""
-    return not access_groups or not set(access_groups).isdisjoint(groups)
+def may_read(access_groups: Sequence[str], groups: Groups) -> bool:
+    """Whether a document's access list lets a caller of these groups read it."""
+    return groups is None or not access_groups or not set(access_groups).isdisjoint(groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 MOST = 32
 LONGEST_KEY = 64
 LONGEST_VALUE = 1024
+WHOLE = 1 << 53
 # What filters know beside labels, and what stands before a label's key in a condition.
 FIELDS = ("document_id", "media_type")
 LABEL = "metadata."
@@ -54,6 +55,11 @@ def value_of(field: object) -> str | None:
             return ", ".join(value for value in values if value) or None
         case _:
             return None
+
+
+def number_text(number: float) -> str:
+    """A finite number as a label has it: a whole one below WHOLE without a point, else the shortest form."""
+    return str(int(number)) if number == int(number) and abs(number) < WHOLE else repr(float(number))
 
 
 def filled(labels: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from cli.documents.sources.confluence import ENTITIES, ConfluenceSource
 from cli.documents.sources.fetch import Manners
 from cli.documents.sources.files import GitSource, ZipSource
 from cli.documents.sources.jira import JiraSource
+from cli.documents.sources.records import RecordPaths, RecordsSource
 from cli.documents.sources.source import BadSource, Source
 from cli.documents.sources.web import WebLimits, WebSource
 
@@ -50,7 +51,9 @@ def _kind_of_zip(path: Path) -> str:
     return ZIP
 
 
-def make_source(kind: str, argument: str, here: Path, labels: Mapping[str, str], web: Web) -> Source:
+def make_source(
+    kind: str, argument: str, here: Path, labels: Mapping[str, str], web: Web, records: RecordPaths | None = None
+) -> Source:
     """A source of any kind but FILES. Raises BadSource."""
     if kind == WEB:
         return WebSource(argument, web.limits, web.manners, labels)
@@ -68,14 +71,23 @@ def make_source(kind: str, argument: str, here: Path, labels: Mapping[str, str],
             return ConfluenceSource(path, prefix, labels)
         case "jira":
             return JiraSource(path, prefix, labels)
+        case "records":
+            if records is None:
+                raise BadSource("where in a record is its text? Say it with --record-text")
+            return RecordsSource(path, prefix, records, labels)
     raise BadSource(f"there is no kind of source {kind!r}")
 
 
 def sorted_out(
-    arguments: Sequence[str], kind: str, here: Path, labels: Mapping[str, str], web: Web
+    arguments: Sequence[str],
+    kind: str,
+    here: Path,
+    labels: Mapping[str, str],
+    web: Web,
+    records: RecordPaths | None = None,
 ) -> tuple[list[str], list[tuple[str, Source]]]:
-    """Those arguments that are files, and the sources that the others are. `kind` is empty where each tells its own.
-    Raises BadSource, naming the argument."""
+    """Those arguments that are files, and the sources that the others are. `kind` is empty where each tells its own;
+    "records" wants `records`. Raises BadSource, naming the argument."""
     files: list[str] = []
     sources: list[tuple[str, Source]] = []
     for argument in arguments:
@@ -84,7 +96,7 @@ def sorted_out(
             if own == FILES:
                 files.append(argument)
             else:
-                sources.append((argument, make_source(own, argument, here, labels, web)))
+                sources.append((argument, make_source(own, argument, here, labels, web, records)))
         except BadSource as error:
             raise BadSource(f"{argument}: {error}") from error
     return files, sources

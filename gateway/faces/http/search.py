@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
-from gateway.access.authorize import authorize
+from gateway.access.authorize import require
 from gateway.access.permissions import DEFAULT_COLLECTION
 from gateway.faces.http.message import Body, Request, as_json
 from gateway.faces.http.openai import fields
@@ -17,7 +17,6 @@ from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
-from services.runtime.errors import Unauthenticated
 
 FIELDS = ("collection", "query", "limit", "filter", "mode")
 MOST_HITS = 100
@@ -42,9 +41,7 @@ class SearchFace:
 
     async def search(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = read(fields.parse(request.body))
-        if call.identity is None:
-            raise Unauthenticated("this call has no identity")
-        authorize(call.identity, f"collections.read:{asked.collection}")
+        require(call, f"collections.read:{asked.collection}")
         found = await clients.unary(self._retrieval.Search(asked, **outgoing(call.remaining, call)))
         yield as_json({"hits": [_hit(hit) for hit in found.hits], "degraded": found.degraded})
 

@@ -13,3 +13,8 @@ class Caller:
     subject: str = ""
     project: str = ""
     claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Whom templates know the caller as."""
+        return {"tenant": self.tenant, "subject": self.subject, "project": self.project}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.orchestrator.domain.document_filter import DocumentFilter
-from services.orchestrator.domain.event import Span, Timing
+from services.orchestrator.domain.event import Citation, Span, Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Passage:
     leads: tuple[str, ...] = ()
     headings: tuple[str, ...] = ()
     page: int = 0
+
+    def cite(self, span: Span, quote: str) -> Citation:
+        """A citation of a range of its text, as `quote` has it."""
+        source = Span(self.start + span.start, self.start + span.end)
+        return Citation(self.document_id, self.title, self.uri, self.id, source, quote, self.page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,7 @@ class PassageSentence:
 
     @property
     def citation(self) -> Citation:
-        passage = self.passage
-        span = Span(passage.start + self.span.start, passage.start + self.span.end)
-        return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, self.text, passage.page)
+        return self.passage.cite(self.span, self.text)
 
 
 SEPARATOR, CODE_SEPARATOR = " ", "\n"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.retrieval.files.model import Owner, PageOf, StoredFile
@@ -54,9 +54,9 @@ class FileRecords:
     async def list(self, owner: Owner, page: PageOf, **of: str) -> Sequence[StoredFile]:
         """Those of this `purpose` and `subject`, where these are not empty; one more than the page has where there are
         more."""
-        query = select(FILES).where(_seen(owner), *(FILES.c[name] == value for name, value in of.items() if value))
+        only = [FILES.c[name] == value for name, value in of.items() if value]
         async with self._database.read() as connection:
-            rows = await paged(connection, query, FILES, FILES.c.id, page)
+            rows = await paged(connection, FILES.c.id, page, _seen(owner), only)
             return [_file(row) for row in rows]
 
     async def parts(self, file_id: str) -> AsyncIterator[bytes]:
@@ -85,19 +85,25 @@ class FileRecords:
 
 
 async def paged(
-    connection: AsyncConnection, query: Select[Any], table: Table, name: ColumnElement[str], page: PageOf
+    connection: AsyncConnection,
+    name: Column[str],
+    page: PageOf,
+    within: ColumnElement[bool],
+    only: Sequence[ColumnElement[bool]],
 ) -> Sequence[Row[Any]]:
-    """The page of a query over a table with a column `created`, ordered by it and then by `name`, and one row more.
-    Raises InvalidArgument where `after` names no row of the query's."""
-    created = table.c.created
+    """The page of the rows `within` a list that meet the conditions of `only`, and one row more. They are ordered by
+    the column `created` of `name`'s table and then by `name`. Raises InvalidArgument where `after` names no row of the
+    list; it need not meet `only`, which it may have ceased to since its page was read."""
+    created = name.table.c.created
+    query = select(name.table).where(within, *only)
     order = (created.asc(), name.asc()) if page.ascending else (created.desc(), name.desc())
     if page.after:
-        last = (await connection.execute(query.where(name == page.after))).one_or_none()
+        last = await connection.scalar(select(created).where(within, name == page.after))
         if last is None:
             raise InvalidArgument("after is not the id of one in this list", field="after")
-        later = created > last.created if page.ascending else created < last.created
+        later = created > last if page.ascending else created < last
         beside = name > page.after if page.ascending else name < page.after
-        query = query.where(or_(later, and_(created == last.created, beside)))
+        query = query.where(or_(later, and_(created == last, beside)))
     found: Sequence[Row[Any]] = (await connection.execute(query.order_by(*order).limit(page.size + 1))).all()
     return found
 

@@ -56,7 +56,7 @@ class CollectionWriter:
     async def unchanged(self, target: WriteTarget, head: DocumentHead) -> Result | None:
         """The result for a document of which the store has these very bytes, if they were announced. Raises
         DocumentError where the caller may not write it."""
-        if target.groups is not None and not may_read(head.access_groups, target.groups):
+        if not may_read(head.access_groups, target.groups):
             raise OutsideAccessGroups
         if not head.content_hash:
             return None

@@ -1,7 +1,6 @@
-"""Qdrant's engine in this process: one shard folder for each collection. The only module that knows `qdrant_edge`.
+"""Qdrant's engine in this process: one shard folder for each collection. What a shard does is in edge_shard.
 
-Its calls release the GIL and may run side by side, so they go to a small pool of threads. An update is in the shard's
-write-ahead log when the call returns; `flush` shortens what the next opening replays.
+Work on shards goes to a small pool of threads.
 
 An open shard costs a thread, a file and sixty mappings, of which the system allows a process 65,530: so only so many
 are open at once.
@@ -10,9 +9,8 @@ A collection that the engine cannot open, or whose opening ended the process twi
 CollectionBroken until it is deleted, or the service is started anew. The others go on. They are opened one after the
 other, so that it is known which one ended the process.
 
-Only `optimize`, which builds the HNSW index, keeps the GIL, for a minute where there is much. So a process of its own,
-python -m services.retrieval.store.qdrant_edge FOLDER, does that to a copy, which takes the shard's place unless there
-was a write meanwhile. Until then the vectors that are not indexed are compared one by one.
+The HNSW index is built in a copy of a shard, by another process. The copy takes the shard's place unless there was a
+write meanwhile.
 """
 
 import asyncio
@@ -27,25 +25,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import qdrant_edge as edge
-
 from services.retrieval import metrics
 from services.retrieval.errors import CollectionBroken, CollectionExists, StoreFull
-from services.retrieval.model import WIDTH, Candidates, CollectionKey, Signal, Sparse, StoreQuery
-from services.retrieval.store import codec
+from services.retrieval.model import Candidates, CollectionKey, StoreQuery
+from services.retrieval.store import edge_shard
+from services.retrieval.store.edge_shard import Shard
 from services.retrieval.store.engine import (
     About,
     Amend,
-    FieldTest,
     Found,
     Operation,
-    Point,
-    Remove,
     Upsert,
-    Values,
     Where,
-    Within,
-    candidates_of,
 )
 from services.retrieval.store.faults import fault, is_failure
 from services.retrieval.store.folders import Folders, Marked, MarkedShard
@@ -59,10 +50,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PAGE = 4096
-# Of a shard, beside the thread that asks: with two, a query of a small collection took twice the processor's time, and
-# on busy cores several times as long, for handing its parts to and fro.
-SEARCH_THREADS = 1
 INDEX_FROM = 20_000
 QUICK_POINTS = 5_000
 GROWTH = 1.3
@@ -71,7 +58,6 @@ POLL_SECONDS = 0.5
 MOST_OPEN = 64
 IDLE_SECONDS = 600.0
 MOST_COUNTS = 256
-HNSW = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
 
 
 @dataclass(slots=True)
@@ -79,7 +65,7 @@ class _Open:
     """A shard that is loaded."""
 
     key: CollectionKey
-    shard: edge.EdgeShard
+    shard: Shard
     marked: MarkedShard
     writes: int = 0
     writing: int = 0
@@ -156,7 +142,6 @@ class EdgeEngine:
         await _to_its_end(self._drop(key))
 
     async def apply(self, key: CollectionKey, operations: Sequence[Operation]) -> None:
-        updates = [update for operation in operations for update in _updates(operation)]
         grows = any(_grows(operation) for operation in operations)
         handle = await self._shards.acquire(key)
         opened = handle.resource
@@ -168,18 +153,15 @@ class EdgeEngine:
             opened.writing -= 1
             self._counts.pop(key, None)
 
-        await self._write(key, handle, lambda shard: self._apply(shard, updates, grows), done)
+        await self._write(key, handle, lambda shard: self._apply(shard, operations, grows), done)
 
     async def retrieve(self, key: CollectionKey, ids: Sequence[str], without: Sequence[str] = ()) -> Found:
-        selected = edge.PayloadSelector.Exclude(list(without)) if without else True
-        found = await self._read(key, lambda shard: shard.retrieve(list(ids), selected, False))
-        return [(str(record.id), record.payload or {}) for record in found]
+        return await self._read(key, lambda shard: shard.retrieve(ids, without))
 
     async def scroll(
         self, key: CollectionKey, where: Where, only: Sequence[str] = (), without: Sequence[str] = ()
     ) -> Found:
-        selected: Any = edge.PayloadSelector.Exclude(list(without)) if without else (list(only) or True)
-        return await self._call(key, lambda shard: _scroll(shard, _filter(where), selected))
+        return await self._call(key, lambda shard: shard.scroll(where, only, without))
 
     async def count(self, key: CollectionKey, where: Where) -> int:
         """Remembered until the next write, so that a list of many collections does not open them all each time."""
@@ -188,9 +170,8 @@ class EdgeEngine:
         if known is not None:
             return known
         handle = await self._shards.acquire(key)
-        opened, request = handle.resource, edge.CountRequest(filter=_filter(where))
-        writes = opened.writes
-        count = await self._work(key, handle, lambda shard: shard.count(request))
+        opened, writes = handle.resource, handle.resource.writes
+        count = await self._work(key, handle, lambda shard: shard.count(where))
         if self._shards.get(key) is opened and opened.writes == writes and not opened.writing:
             counts = self._counts.setdefault(key, {})
             if len(counts) >= MOST_COUNTS:
@@ -199,13 +180,7 @@ class EdgeEngine:
         return count
 
     async def query(self, key: CollectionKey, probe: StoreQuery) -> Candidates:
-        signals, requests = _requests(probe)
-        if not requests:
-            return Candidates({})
-        batch = edge.QueryBatchRequest(requests)
-        answers = await self._read(key, lambda shard: shard.query_batch(batch))
-        scored = [[(str(point.id), point.score) for point in answer] for answer in answers]
-        return candidates_of(signals, len(probe.exact), scored)
+        return await self._read(key, lambda shard: shard.query(probe))
 
     async def rest(self, key: CollectionKey) -> None:
         if key in self._resting:
@@ -242,7 +217,7 @@ class EdgeEngine:
             handle = await self._shards.acquire(key)
             use.callback(self._shards.release, handle)
             opened = handle.resource
-            points = await self._call(key, lambda shard: shard.info().points_count)
+            points = await self._call(key, lambda shard: shard.points)
             if points < max(self._index_from, GROWTH * opened.marked.indexed):
                 return
             writes, old = opened.writes, opened.marked
@@ -254,7 +229,7 @@ class EdgeEngine:
             try:
                 if not await _optimized(spare, still):
                     return
-                shard = await self._run(lambda: _load(spare))
+                shard = await self._run(lambda: Shard.load(spare))
                 async with self._writing(self._folders.folder(key)):
                     if not still():
                         await self._run(shard.close)
@@ -386,7 +361,7 @@ class EdgeEngine:
         self._space.check()
         folder = self._folders.make(key)
         try:
-            shard = _create(folder)
+            shard = Shard.create(folder)
             marked = Marked(about, {}).with_shard(key.generation, folder, 0)
             self._mark(key, marked)
         except BaseException:
@@ -398,7 +373,7 @@ class EdgeEngine:
         """The folder of an empty shard."""
         self._space.check()
         folder = self._folders.make_shard(key)
-        _create(folder).close()
+        Shard.create(folder).close()
         return folder
 
     def _load(self, key: CollectionKey, marked: Marked) -> _Open:
@@ -418,19 +393,18 @@ class EdgeEngine:
         self._folders.remove_spares(key, at)
         self._folders.begin_opening(key)
         try:
-            shard = _load(at.folder)
-            _probe(shard)
+            shard = Shard.load(at.folder)
+            shard.probe()
             if not self._space.short:
-                _index(shard)
+                shard.index_fields()
         finally:
             self._folders.end_opening(key)
-        return _Open(key, shard, at, points=shard.info().points_count)
+        return _Open(key, shard, at, points=shard.points)
 
-    def _apply(self, shard: edge.EdgeShard, updates: Sequence[edge.UpdateOperation], grows: bool) -> None:
+    def _apply(self, shard: Shard, operations: Sequence[Operation], grows: bool) -> None:
         if grows:
             self._space.check()
-        for update in updates:
-            shard.update(update)
+        shard.apply(operations)
 
     def _copy(self, shard: Path) -> Path:
         """A copy to index, where there is space for it and its index."""
@@ -438,17 +412,17 @@ class EdgeEngine:
         self._space.check(2 * size)
         return self._folders.copy(shard)
 
-    async def _read(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
+    async def _read(self, key: CollectionKey, work: Callable[[Shard], T]) -> T:
         opened = self._shards.get(key)
         if opened is None or not opened.quick:
             return await self._call(key, work)
         return _guarded(lambda: work(opened.shard), key.collection)
 
-    async def _call(self, key: CollectionKey, work: Callable[[edge.EdgeShard], T]) -> T:
+    async def _call(self, key: CollectionKey, work: Callable[[Shard], T]) -> T:
         return await self._work(key, await self._shards.acquire(key), work)
 
     async def _write(
-        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[edge.EdgeShard], T],
+        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[Shard], T],
         done: Callable[[], None] = lambda: None,
     ) -> T:  # fmt: skip
         """The same of work that writes: nobody copies the collection meanwhile, though its caller may have left."""
@@ -466,7 +440,7 @@ class EdgeEngine:
         return await self._work(key, handle, work, ended)
 
     async def _work(
-        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[edge.EdgeShard], T],
+        self, key: CollectionKey, handle: Handle[_Open], work: Callable[[Shard], T],
         done: Callable[[], None] = lambda: None,
     ) -> T:  # fmt: skip
         """What `work` returns. The handle is released, and `done` called, when it has ended, whether or not the caller
@@ -533,7 +507,7 @@ async def _optimized(folder: Path, still: Callable[[], bool]) -> bool:
 
 async def _optimize_once(folder: Path, still: Callable[[], bool]) -> bool:
     """Raises DiedAtStart where the process is ended by a signal that is not ours; the folder is nobody else's yet."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", __spec__.name, str(folder))
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", edge_shard.__name__, str(folder))
     ended = asyncio.create_task(child.wait())
     try:
         while not ended.done() and still():
@@ -547,46 +521,6 @@ async def _optimize_once(folder: Path, still: Callable[[], bool]) -> bool:
         await ended
 
 
-def _config() -> edge.EdgeConfig:
-    return edge.EdgeConfig(
-        vectors={codec.DENSE: edge.EdgeVectorParams(WIDTH, edge.Distance.Cosine)},
-        sparse_vectors={codec.LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        hnsw_config=HNSW,
-        max_search_threads=SEARCH_THREADS,
-    )
-
-
-def _load(folder: Path) -> edge.EdgeShard:
-    """The shard, whatever number of threads it was made with."""
-    return edge.EdgeShard.load(str(folder), _config())
-
-
-def _create(folder: Path) -> edge.EdgeShard:
-    shard = edge.EdgeShard.create(str(folder), _config())
-    _index(shard)
-    return shard
-
-
-def _index(shard: edge.EdgeShard) -> None:
-    """Index the fields that are not: all of a new shard, of one of an earlier version those that it had not."""
-    there = shard.info().payload_schema
-    for name in codec.INDEXED:
-        if name not in there:
-            shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
-
-
-def _probe(shard: edge.EdgeShard) -> None:
-    """Read a little of everything that a shard is asked for. Raises what the engine does where it cannot."""
-    records, _ = shard.scroll(edge.ScrollRequest(limit=16, with_payload=True, with_vector=False))
-    if not all(record.payload for record in records):
-        raise ValueError("points have lost their payload")
-    nearest = (
-        edge.Query.Nearest([1.0] * WIDTH, using=codec.DENSE),
-        edge.Query.Nearest(edge.SparseVector([0], [1.0]), using=codec.LEXICAL),
-    )
-    shard.query_batch(edge.QueryBatchRequest([edge.QueryRequest(1, query=query) for query in nearest]))
-
-
 def _grows(operation: Operation) -> bool:
     """Whether it needs space. Notes without vectors are as small as deletions, which go with them."""
     match operation:
@@ -595,96 +529,3 @@ def _grows(operation: Operation) -> bool:
         case Amend():
             return True
     return False
-
-
-def _updates(operation: Operation) -> list[edge.UpdateOperation]:
-    match operation:
-        case Upsert(points):
-            return [edge.UpdateOperation.upsert_points([_point(point) for point in points])]
-        case Remove(ids, where):
-            by_id = [edge.UpdateOperation.delete_points(list(ids))] if ids else []
-            by_filter = [edge.UpdateOperation.delete_points_by_filter(_filter(where))] if where else []
-            return by_id + by_filter
-        case Amend(payload, ids, where):
-            by_id = [edge.UpdateOperation.set_payload(list(ids), payload)] if ids else []
-            by_filter = [edge.UpdateOperation.set_payload_by_filter(_filter(where), payload)] if where else []
-            return by_id + by_filter
-
-
-def _point(point: Point) -> edge.Point:
-    vectors: Any = {}
-    if point.dense is not None:
-        vectors[codec.DENSE] = point.dense.tolist()
-    if point.lexical is not None and point.lexical.indices:
-        vectors[codec.LEXICAL] = _sparse(point.lexical)
-    return edge.Point(point.id, vectors, point.payload)
-
-
-def _sparse(vector: Sparse) -> edge.SparseVector:
-    return edge.SparseVector(vector.indices, vector.values)
-
-
-def _filter(where: Where) -> edge.Filter:
-    must: list[Any] = [*map(_condition, where.all_of)]
-    must += [edge.Filter(should=[_filter(one) for one in group]) for group in where.any_of]
-    return edge.Filter(must=must or None, must_not=[*map(_condition, where.none_of)] or None)
-
-
-def _condition(test: FieldTest) -> edge.FieldCondition:
-    if isinstance(test, Within):
-        bounds = edge.RangeFloat(gt=test.range.gt, gte=test.range.gte, lt=test.range.lt, lte=test.range.lte)
-        return edge.FieldCondition(test.field, range=bounds)
-    return edge.FieldCondition(test[0], match=_any_of(test[1]))
-
-
-def _any_of(values: Values) -> edge.MatchAny:
-    alike: Any = list(values)  # all strings, or all numbers
-    return edge.MatchAny(alike)
-
-
-def _requests(probe: StoreQuery) -> tuple[list[Signal], list[edge.QueryRequest]]:
-    """One query for each signal and each identifier; and where there are several, one more for each signal, to score
-    what the others found."""
-    queries: dict[Signal, edge.Query] = {}
-    if probe.dense is not None:
-        queries[Signal.DENSE] = edge.Query.Nearest(probe.dense.tolist(), using=codec.DENSE)
-    if probe.lexical is not None and probe.lexical.indices:
-        queries[Signal.LEXICAL] = edge.Query.Nearest(_sparse(probe.lexical), using=codec.LEXICAL)
-    narrowed = codec.where_of(probe.filter)
-    where = _filter(narrowed) if narrowed else None
-    exact = [edge.Query.Nearest(_sparse(identifier), using=codec.LEXICAL) for identifier in probe.exact]
-    requests = [
-        edge.QueryRequest(probe.limit, query=query, filter=where, with_payload=False)
-        for query in [*queries.values(), *exact]
-    ]
-    if len(requests) > 1:
-        for signal, query in queries.items():
-            others = [*(other for each, other in queries.items() if each is not signal), *exact]
-            prefetches = [edge.Prefetch(probe.limit, query=other, filter=where) for other in others]
-            most = probe.limit * len(others)
-            requests.append(edge.QueryRequest(most, query=query, prefetches=prefetches, with_payload=False))
-    return list(queries), requests
-
-
-def _scroll(shard: edge.EdgeShard, where: edge.Filter, selected: Any) -> list[tuple[str, dict[str, Any]]]:
-    found: list[tuple[str, dict[str, Any]]] = []
-    offset: Any = None
-    while True:
-        request = edge.ScrollRequest(offset=offset, limit=PAGE, filter=where, with_payload=selected, with_vector=False)
-        records, offset = shard.scroll(request)
-        found.extend((str(record.id), record.payload or {}) for record in records)
-        if offset is None:
-            return found
-
-
-def optimize(folder: Path) -> None:
-    """Index the shard in `folder`, giving way to everything else on the machine."""
-    os.nice(10)
-    shard = _load(folder)
-    shard.optimize()
-    shard.flush()
-    shard.close()
-
-
-if __name__ == "__main__":
-    optimize(Path(sys.argv[1]))

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from services.retrieval.model import Groups, SearchResult
+from services.runtime.labels import number_text
 
 Attribute: TypeAlias = str | float | bool
-WHOLE = 1 << 53
 
 
 class FileStatus(StrEnum):
@@ -126,4 +126,4 @@ def text_of(value: Attribute) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(int(value)) if value == int(value) and abs(value) < WHOLE else repr(float(value))
+    return number_text(value)

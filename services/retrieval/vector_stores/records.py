@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -79,7 +80,7 @@ class StoreRecords:
         found: list[AttachedFile] = []
         while len(found) <= page.size:
             rows = await self._rows(key, page, status, batch)
-            found += [row for row in rows if groups is None or may_read(row.access_groups, groups)]
+            found += [row for row in rows if may_read(row.access_groups, groups)]
             if len(rows) <= page.size:
                 break
             page = PageOf(page.size, rows[-1].file, page.ascending)
@@ -89,28 +90,29 @@ class StoreRecords:
         self, key: CollectionKey, page: PageOf, status: FileStatus | None, batch: str
     ) -> Sequence[AttachedFile]:
         table = ATTACHED_FILES
-        query = select(table).where(_in(key))
-        if status is not None:
-            query = query.where(table.c.status == status)
+        only = [table.c.status == status] if status is not None else []
         if batch:
-            query = query.where(table.c.batch == batch)
+            only.append(table.c.batch == batch)
         async with self._database.read() as connection:
-            return [_attached(row) for row in await paged(connection, query, table, table.c.file, page)]
+            return [_attached(row) for row in await paged(connection, table.c.file, page, _in(key), only)]
 
-    async def counts(self, key: CollectionKey, groups: Groups, batch: str = "") -> FileCounts:
-        """Of what a caller of these groups may read; of one batch, if that is named."""
+    async def counts(
+        self, tenant: str, stores: Sequence[str], groups: Groups, batch: str = ""
+    ) -> dict[str, FileCounts]:
+        """Of what a caller of these groups may read, by vector store; of one batch, if that is named."""
         table = ATTACHED_FILES
-        query = select(table.c.status, table.c.access_groups, func.count().label("files"), func.sum(table.c.size))
-        query = query.where(_in(key)).group_by(table.c.status, table.c.access_groups)
-        counts: dict[FileStatus, int] = {}
-        usage = 0
+        kind = (table.c.store, table.c.status, table.c.access_groups)
+        query = select(*kind, func.count(), func.sum(table.c.size)).group_by(*kind)
+        query = query.where(table.c.tenant == tenant, table.c.store.in_(stores))
+        counts: dict[str, Counter[FileStatus]] = {store: Counter() for store in stores}
+        usage: Counter[str] = Counter()
         async with self._database.read() as connection:
             rows = await connection.execute(query.where(table.c.batch == batch) if batch else query)
-            for status, access_groups, files, size in rows:
-                if groups is None or may_read(json.loads(access_groups), groups):
-                    counts[FileStatus(status)] = counts.get(FileStatus(status), 0) + files
-                    usage += int(size) if status == FileStatus.COMPLETED else 0
-        return FileCounts(counts, usage)
+            for store, status, access_groups, files, size in rows:
+                if may_read(json.loads(access_groups), groups):
+                    counts[store][FileStatus(status)] += files
+                    usage[store] += int(size) if status == FileStatus.COMPLETED else 0
+        return {store: FileCounts(counts[store], usage[store]) for store in stores}
 
     async def set_attributes(self, file: AttachedFile) -> None:
         """The file has these attributes from now on."""
@@ -148,7 +150,8 @@ class StoreRecords:
             return [_attached(row) for row in rows]
 
     async def settle(self, file: AttachedFile, status: FileStatus, reason: str = "", message: str = "") -> bool:
-        """How an ingestion has ended. False where the file was taken back meanwhile, or put there anew."""
+        """How an ingestion has ended. False where the file was taken back meanwhile, put there anew, or given other
+        attributes, with which it is to be ingested anew."""
         return await self._change(file, status=status, error_reason=reason, error_message=message)
 
     async def postpone(self, files: Iterable[AttachedFile], seconds: float) -> None:
@@ -157,7 +160,11 @@ class StoreRecords:
             await self._change(file, attempts=file.attempts + 1, due=time.time() + seconds)
 
     async def _change(self, file: AttachedFile, **values: object) -> bool:
-        same = and_(ATTACHED_FILES.c.created == file.created, ATTACHED_FILES.c.status == FileStatus.IN_PROGRESS)
+        same = and_(
+            ATTACHED_FILES.c.created == file.created,
+            ATTACHED_FILES.c.status == FileStatus.IN_PROGRESS,
+            ATTACHED_FILES.c.attributes == json.dumps(dict(file.attributes)),
+        )
         async with self._database.write() as connection:
             return await _updated(connection, and_(_is(file), same), values)
 

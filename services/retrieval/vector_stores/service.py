@@ -1,5 +1,6 @@
 """Vector stores: collections with a name, and with files that are ingested in the background."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ from services.retrieval.vector_stores.records import StoreRecords
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 
 MOST_FILES = 500
+DESCRIBED_AT_ONCE = 8
 MOST_NOTES = 16
 LONGEST_NAME = 256
 LONGEST_KEY = 64
@@ -79,29 +81,30 @@ class VectorStores:
 
     async def get(self, caller: Caller, store: str) -> StoreOverview:
         """How it stands, as far as the caller may see."""
-        return await self._overview(caller, await self._store.describe(_key(caller, store), caller.groups))
+        (found,) = await self._overviews(caller, [await self._store.describe(_key(caller, store), caller.groups)])
+        return found
 
     async def list(self, caller: Caller, page: PageOf) -> tuple[Sequence[StoreOverview], bool]:
         """A page by id, and whether there are more behind it. One that cannot be read is left out."""
         ids = sorted(await self._store.collections(caller.tenant), reverse=not page.ascending)
         if page.after:
             ids = [one for one in ids if (one > page.after if page.ascending else one < page.after)]
-        found = [await self._if_there(caller, one) for one in ids[: page.size]]
-        return [one for one in found if one], len(ids) > page.size
+        at_once = asyncio.Semaphore(DESCRIBED_AT_ONCE)
+        found = await asyncio.gather(*(self._if_there(caller, one, at_once) for one in ids[: page.size]))
+        return await self._overviews(caller, [one for one in found if one]), len(ids) > page.size
 
-    async def _if_there(self, caller: Caller, store: str) -> StoreOverview | None:
+    async def _if_there(self, caller: Caller, store: str, at_once: asyncio.Semaphore) -> Collection | None:
         try:
-            return await self.get(caller, store)
+            async with at_once:
+                return await self._store.describe(_key(caller, store), caller.groups)
         except (CollectionNotFound, CollectionBroken, StoreFull):
             return None
 
-    async def _overview(self, caller: Caller, collection: Collection) -> StoreOverview:
-        key = CollectionKey(caller.tenant, collection.name)
-        records = await self._records.records(caller.tenant, [collection.name])
-        files = await self._records.counts(key, caller.groups)
-        counts = {**files.counts, FileStatus.COMPLETED: collection.document_count}
-        record = records.get(collection.name, StoreRecord(collection.name, {}))
-        return StoreOverview(collection.name, record, collection.create_time, replace(files, counts=counts))
+    async def _overviews(self, caller: Caller, collections: Sequence[Collection]) -> Sequence[StoreOverview]:
+        stores = [one.name for one in collections]
+        records = await self._records.records(caller.tenant, stores)
+        files = await self._records.counts(caller.tenant, stores, caller.groups)
+        return [_overview(one, records.get(one.name), files[one.name]) for one in collections]
 
     async def update(
         self, caller: Caller, store: str, name: str | None, notes: Mapping[str, str] | None
@@ -133,13 +136,14 @@ class VectorStores:
         there = await self._records.find(key, ids)
         files = await self._files.find(owner, ids)
         now = time.time()
-        batch = FileBatch(f"vsfb_{uuid.uuid4().hex}", store, now, False, FileCounts()) if as_batch else None
+        counts = FileCounts({FileStatus.IN_PROGRESS: len(ids)})
+        batch = FileBatch(f"vsfb_{uuid.uuid4().hex}", store, now, False, counts) if as_batch else None
         rows: list[AttachedFile] = []
         for one in added:
             _check(caller, one)
             if one.file_id not in files:
                 raise FileNotFound(one.file_id)
-            if (known := there.get(one.file_id)) and not _readable(caller, known):
+            if (known := there.get(one.file_id)) and not may_read(known.access_groups, caller.groups):
                 raise DocumentIdTaken(one.file_id)
             file = files[one.file_id]
             rows.append(
@@ -150,14 +154,14 @@ class VectorStores:
             )  # fmt: skip
         await self._records.attach(rows, batch)
         self._wake()
-        return AddedFiles(rows, await self.get_batch(caller, store, batch.id) if batch else None)
+        return AddedFiles(rows, batch)
 
     async def get_file(self, caller: Caller, store: str, file_id: str) -> AttachedFile:
         """Raises FileNotFound, also for one that the caller may not read."""
         key = _key(caller, store)
         await self._store.current(key)
         file = (await self._records.find(key, [file_id])).get(file_id)
-        if file is None or not _readable(caller, file):
+        if file is None or not may_read(file.access_groups, caller.groups):
             raise FileNotFound(file_id)
         return file
 
@@ -167,8 +171,8 @@ class VectorStores:
         """A page, and whether there are more behind it. Raises FileBatchNotFound."""
         key = _key(caller, store)
         await self._store.current(key)
-        if batch and await self._records.batch(key, batch) is None:
-            raise FileBatchNotFound(batch)
+        if batch:
+            await self._batch(key, batch)
         found = await self._records.list(key, caller.groups, page, status, batch)
         return found[: page.size], len(found) > page.size
 
@@ -193,16 +197,23 @@ class VectorStores:
         """Raises FileBatchNotFound."""
         key = _key(caller, store)
         await self._store.current(key)
-        batch = await self._records.batch(key, batch_id)
-        if batch is None:
-            raise FileBatchNotFound(batch_id)
-        return replace(batch, files=await self._records.counts(key, caller.groups, batch_id))
+        batch = await self._batch(key, batch_id)
+        counts = await self._records.counts(caller.tenant, [store], caller.groups, batch_id)
+        return replace(batch, files=counts[store])
 
     async def cancel_batch(self, caller: Caller, store: str, batch_id: str) -> FileBatch:
         """Raises FileBatchNotFound."""
-        await self.get_batch(caller, store, batch_id)
-        await self._records.cancel(_key(caller, store), batch_id)
+        key = _key(caller, store)
+        await self._store.current(key)
+        await self._batch(key, batch_id)
+        await self._records.cancel(key, batch_id)
         return await self.get_batch(caller, store, batch_id)
+
+    async def _batch(self, key: CollectionKey, batch_id: str) -> FileBatch:
+        batch = await self._records.batch(key, batch_id)
+        if batch is None:
+            raise FileBatchNotFound(batch_id)
+        return batch
 
     async def search(self, caller: Caller, request: SearchRequest) -> StoreHits:
         """See Search."""
@@ -220,8 +231,10 @@ def _key(caller: Caller, store: str) -> CollectionKey:
     return CollectionKey(caller.tenant, names.collection_name(store))
 
 
-def _readable(caller: Caller, file: AttachedFile) -> bool:
-    return caller.groups is None or may_read(file.access_groups, caller.groups)
+def _overview(collection: Collection, record: StoreRecord | None, files: FileCounts) -> StoreOverview:
+    counts = {**files.counts, FileStatus.COMPLETED: collection.document_count}
+    record = record or StoreRecord(collection.name, {})
+    return StoreOverview(collection.name, record, collection.create_time, replace(files, counts=counts))
 
 
 def _check(caller: Caller, file: AddedFile) -> None:
@@ -230,7 +243,7 @@ def _check(caller: Caller, file: AddedFile) -> None:
         raise InvalidArgument(f"a file has at most {MOST_NOTES} attributes", field="attributes")
     names.check_metadata(metadata_of(file.attributes))
     names.check_groups(file.access_groups)
-    if caller.groups is not None and not may_read(file.access_groups, caller.groups):
+    if not may_read(file.access_groups, caller.groups):
         raise OutsideAccessGroups
 
 

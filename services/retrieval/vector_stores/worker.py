@@ -106,13 +106,17 @@ class FileIngestion:
                         await self._wake.wait()
 
     async def _round(self) -> bool:
-        """Ingest what is due, so many files at once; whether there were any."""
+        """Ingest what is due, so many files at once; whether there were any. Raises what a stream fails with when the
+        others have ended, so that the next round takes up nothing that is still being ingested."""
         due = await self._records.due(AT_ONCE)
         groups: list[Sequence[AttachedFile]] = [
             list(files) for _, files in groupby(sorted(due, key=lambda file: repr(_group(file))), key=_group)
         ]
         for start in range(0, len(groups), STREAMS):
-            await asyncio.gather(*(self._ingest(files) for files in groups[start : start + STREAMS]))
+            streams = (self._ingest(files) for files in groups[start : start + STREAMS])
+            for ended in await asyncio.gather(*streams, return_exceptions=True):
+                if isinstance(ended, BaseException):
+                    raise ended
         return bool(due)
 
     async def _ingest(self, files: Sequence[AttachedFile]) -> None:

@@ -199,3 +199,16 @@ async def test_a_collection_moves_to_another_embedder_and_says_so(tmp_path: Path
     ]  # fmt: skip
     code, printed = await command(tmp_path, "collections", "reembed", "docs", "--embedder", "e6")
     assert (code, "there is no embedder 'e6'" in printed) == (1, True)
+
+
+async def test_records_are_documents_where_their_parts_are_named(tmp_path: Path, command: Command) -> None:
+    records = '{"key": "T-1", "subject": "Gate", "body": "It sticks."}\n{"key": "T-2", "body": "It leaks."}\n'
+    here = tree(tmp_path / "here", {"tickets.jsonl": records, "a.md": "A dam."})
+    parts = ("--record-text", "body", "--record-id", "key", "--record-title", "subject", "--record-meta", "by=key")
+    code, printed = await command(here, "ingest", "tickets.jsonl", *parts, "--collection", "docs", "--json")
+    assert (code, json.loads(printed)["created"]) == (0, 2), printed
+    assert await command.documents() == {"tickets.jsonl/T-1", "tickets.jsonl/T-2"}
+    code, summary = await command.ingest(here, ".")
+    assert (code, summary["deleted"]) == (0, 0), summary
+    code, printed = await command(here, "ingest", "tickets.jsonl", "--record-id", "key", "--collection", "docs")
+    assert (code, printed) == (2, "headworks: say where a record's text is: --record-text PATH\n")

@@ -231,18 +231,19 @@ import asyncio, os, sys
 from pathlib import Path
 from services.retrieval.errors import CollectionBroken
 from services.retrieval.model import CollectionKey
-from services.retrieval.store import qdrant_edge
+from services.retrieval.store.edge_shard import Shard
 from services.retrieval.store.points import PointStore
+from services.retrieval.store.qdrant_edge import EdgeEngine
 
-load = qdrant_edge._load
+load = Shard.load
 def deadly(folder):
     if folder.parent.name == "bad":
         os.kill(os.getpid(), int(sys.argv[2]))
     return load(folder)
-qdrant_edge._load = deadly
+Shard.load = deadly
 
 async def main():
-    store = PointStore(qdrant_edge.EdgeEngine(Path(sys.argv[1]), threads=1))
+    store = PointStore(EdgeEngine(Path(sys.argv[1]), threads=1))
     await store.recover()
     names = await store.collections("acme")
     for name in names:

@@ -33,7 +33,7 @@ from services.retrieval.model import (
     Signal,
     StoreQuery,
 )
-from services.retrieval.store import codec, qdrant_edge
+from services.retrieval.store import codec, edge_shard
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.engine import Point, Upsert, VectorEngine
 from services.retrieval.store.pgvector.engine import PgvectorEngine
@@ -512,7 +512,7 @@ class TestEdge:
         engine = EdgeEngine(tmp_path, threads=1)
         store = PointStore(engine)
         assert await found(store, probe("water", DocumentFilter(groups=()))) == {"old"}
-        fields = await engine._call(KEY, lambda shard: set(shard.info().payload_schema))
+        fields = await engine._call(KEY, lambda shard: shard.fields)
         assert fields == set(codec.INDEXED)
         await store.aclose()
 
@@ -530,7 +530,7 @@ class TestEdge:
     async def test_searches_old_collections_by_as_many_threads_as_new_ones(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(qdrant_edge, "SEARCH_THREADS", 3)
+        monkeypatch.setattr(edge_shard, "SEARCH_THREADS", 3)
         store = PointStore(EdgeEngine(tmp_path, threads=1))
         await store.create(KEY, 700)
         await put(store, "a", "water")
@@ -540,7 +540,7 @@ class TestEdge:
         assert await found(again, probe("water")) == {"a"}
         (settings_file,) = await asyncio.to_thread(lambda: list(tmp_path.rglob("edge_config.json")))
         settings = json.loads(settings_file.read_text())
-        assert settings["max_search_threads"] == qdrant_edge.SEARCH_THREADS == 1
+        assert settings["max_search_threads"] == edge_shard.SEARCH_THREADS == 1
         await again.aclose()
 
     async def test_refuses_a_folder_in_use(self, tmp_path: Path) -> None:

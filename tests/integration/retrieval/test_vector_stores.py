@@ -19,6 +19,7 @@ from headworks.retrieval.v1 import (
 from headworks.retrieval.v1 import vector_store_service_pb2 as pb
 
 from services.retrieval.errors import EmbedderUnavailable
+from services.retrieval.store.folders import MARKER
 from tests.fakes.retrieval import FakeEmbedder, Served, served
 from tests.fakes.serving import until
 
@@ -78,8 +79,8 @@ class Client:
 
 
 @asynccontextmanager
-async def client(folder: Path, embedder: FakeEmbedder, who: Metadata = ()) -> AsyncIterator[Client]:
-    async with served(folder, embedder) as service:
+async def client(folder: Path, embedder: FakeEmbedder, who: Metadata = (), **settings: Any) -> AsyncIterator[Client]:
+    async with served(folder, embedder, **settings) as service:
         yield Client(service, who or service.keys.metadata("acme", "ann"))
 
 
@@ -153,6 +154,35 @@ async def test_a_file_that_is_taken_out_while_it_is_ingested_is_not_there(tmp_pa
         assert await one.found(store) == {other}
 
 
+async def test_attributes_that_change_while_a_file_waits_its_turn_are_its_documents(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    embedder.gate.clear()
+    async with client(tmp_path, embedder, max_documents_in_flight=1) as one:
+        store = await one.create()
+        files = [await one.upload(f"{number}.txt", f"water {number}") for number in range(3)]
+        await one.put(store, *files)
+        await until(lambda: embedder.batches)
+        red = {"colour": vector_store_pb2.Attribute(text="red")}
+        changes = [
+            asyncio.ensure_future(
+                one.stores.UpdateVectorStoreFile(
+                    pb.UpdateVectorStoreFileRequest(vector_store_id=store, file_id=file, attributes=red),
+                    metadata=one.who,
+                )
+            )
+            for file in files
+        ]
+        # That of the file whose document is being written waits for it.
+        await until(lambda: sum(change.done() for change in changes) == len(files) - 1)
+        embedder.gate.set()
+        await asyncio.gather(*changes)
+        for file in files:
+            assert await one.ends(store, file) == Status.STATUS_COMPLETED
+            asked = retrieval_service_pb2.GetDocumentRequest(collection=store, document_id=file)
+            document = (await one.service.stub.GetDocument(asked, metadata=one.who)).document
+            assert document.metadata == {"colour": "red"}
+
+
 async def test_a_collection_that_is_deleted_natively_takes_its_files_along(tmp_path: Path) -> None:
     async with client(tmp_path, FakeEmbedder()) as one:
         store = await one.create()
@@ -184,6 +214,59 @@ async def test_a_file_is_ingested_as_who_put_it_there(tmp_path: Path) -> None:
         putting = pb.AddVectorStoreFilesRequest(vector_store_id=store, files=added)
         refused = guest.stores.AddVectorStoreFiles(putting, metadata=guest.who)
         assert await failure(refused) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_list_of_what_is_in_progress_goes_on_behind_a_file_that_is_not_any_more(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    embedder.gate.clear()
+    async with client(tmp_path, embedder, max_documents_in_flight=1) as one:
+        store = await one.create()
+        files = [await one.upload(f"{number}.txt", f"water {number}") for number in range(3)]
+        batch = await one.put(store, files[0], batch=True)
+        await one.put(store, *files[1:])
+
+        def page(after: str) -> pb.ListVectorStoreFilesRequest:
+            waiting = Status.STATUS_IN_PROGRESS
+            return pb.ListVectorStoreFilesRequest(
+                vector_store_id=store, page_size=1, after=after, ascending=True, status=waiting
+            )
+
+        first = await one.stores.ListVectorStoreFiles(page(""), metadata=one.who)
+        assert [file.file_id for file in first.files] == files[:1]
+        cancel = pb.CancelFileBatchRequest(vector_store_id=store, batch_id=batch)
+        await one.stores.CancelFileBatch(cancel, metadata=one.who)
+        second = await one.stores.ListVectorStoreFiles(page(files[0]), metadata=one.who)
+        assert len(second.files) == 1
+        assert second.files[0].file_id in files[1:]
+        assert second.more
+        unknown = one.stores.ListVectorStoreFiles(page("file-none"), metadata=one.who)
+        assert await failure(unknown) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_list_counts_each_stores_files_and_leaves_out_what_is_broken(tmp_path: Path) -> None:
+    async with client(tmp_path, FakeEmbedder()) as root:
+        hr = Client(root.service, root.service.keys.metadata("acme", "hilda", groups=("hr",)))
+        full, other, broken = [await hr.create() for _ in range(3)]
+        files = [await hr.upload(name, "water") for name in ("a.txt", "b.txt", "c.unknown")]
+        await hr.put(full, files[0])
+        await hr.put(full, files[1], files[2], groups=["hr"])
+        await hr.put(other, files[2])
+        ended = [await hr.ends(full, file) for file in files]
+        assert ended == [Status.STATUS_COMPLETED, Status.STATUS_COMPLETED, Status.STATUS_FAILED]
+        assert await hr.ends(other, files[2]) == Status.STATUS_FAILED
+    (tmp_path / "data/acme" / broken / MARKER).write_bytes(b"")
+    async with client(tmp_path, FakeEmbedder()) as root:
+        for groups, expected in (
+            (("hr",), {full: (2, 1, 10), other: (0, 1, 0)}),
+            (("guests",), {full: (1, 0, 5), other: (0, 1, 0)}),
+        ):
+            one = Client(root.service, root.service.keys.metadata("acme", "ann", groups=groups))
+            listed = (await one.stores.ListVectorStores(pb.ListVectorStoresRequest(), metadata=one.who)).vector_stores
+            counts = {store.id: (store.file_counts, store.usage_bytes) for store in listed}
+            assert {name: (of.completed, of.failed, used) for name, (of, used) in counts.items()} == expected
+            for store in listed:
+                request = pb.GetVectorStoreRequest(vector_store_id=store.id)
+                assert (await one.stores.GetVectorStore(request, metadata=one.who)).vector_store == store
 
 
 async def test_an_upload_that_is_cut_leaves_nothing(tmp_path: Path) -> None:

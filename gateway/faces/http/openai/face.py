@@ -13,7 +13,7 @@ from headworks.orchestrator.v1 import (
 )
 
 from gateway import metrics
-from gateway.access.authorize import authorize
+from gateway.access.authorize import require
 from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.agents import VERSION_DIGITS
@@ -33,7 +33,7 @@ from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
 from services.runtime import clients, statuses
 from services.runtime.call import Call, outgoing
-from services.runtime.errors import ModelNotFound, Unauthenticated
+from services.runtime.errors import ModelNotFound
 from services.runtime.numerals import numeral
 
 
@@ -71,7 +71,7 @@ class OpenAIFace:
 
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
-        _allow(call, f"embeddings.call:{embeddings.MODEL}")
+        require(call, f"embeddings.call:{embeddings.MODEL}")
         texts = await text_of(asked.inputs)
         vectors, tokens = await self._embedder.embed(embeddings.MODEL, texts, call)
         yield as_json(embeddings.response(vectors, tokens, asked.base64))
@@ -111,7 +111,7 @@ class OpenAIFace:
     async def _ask(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
         """The answer of a bare model."""
         asked = bare_request.parse(body)
-        _allow(call, f"models.call:{asked.model}")
+        require(call, f"models.call:{asked.model}")
         if asked.stream:
             async with aclosing(self._bare.stream(asked, call)) as parts:
                 yield Body(EVENTS, b"")  # from here on silence has comments
@@ -124,7 +124,7 @@ class OpenAIFace:
     async def _run(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
         """The answer of a run."""
         chat = chat_request.read(body)
-        _allow(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
+        require(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
         seen = Seen(chat.run.model)
         chunks, completion = Chunks(seen), Completion(seen)
         async with aclosing(self._events(chat, call, seen)) as events:
@@ -153,14 +153,6 @@ class OpenAIFace:
                     raise  # before anything was answered
             except grpc.aio.AioRpcError as error:
                 raise chat_request.in_its_words(statuses.from_rpc_error(error)) from error
-
-
-def _allow(call: Call, *permissions: str) -> None:
-    """Raises PermissionDenied."""
-    if call.identity is None:
-        raise Unauthenticated("this call has no identity")
-    for permission in permissions:
-        authorize(call.identity, permission)
 
 
 def _count(model: str, stream: bool) -> None:

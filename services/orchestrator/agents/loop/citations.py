@@ -36,7 +36,8 @@ class Marks:
             end = mark.end()
             for number in re.findall(r"\d+", mark[1]):
                 if 1 <= int(number) <= len(self._passages):
-                    yield whole(self._passages[int(number) - 1]), self._claim
+                    passage = self._passages[int(number) - 1]
+                    yield passage.cite(Span(0, len(passage.text)), passage.text), self._claim
         self._at += end
         self._tail = self._tail[end:]
 
@@ -52,12 +53,6 @@ class Marks:
         return Span(self._at + start + begins, self._at + start + len(said))
 
 
-def whole(passage: Passage) -> Citation:
-    """A citation of the whole passage."""
-    span = Span(passage.start, passage.start + len(passage.text))
-    return Citation(passage.document_id, passage.title, passage.uri, passage.id, span, passage.text, passage.page)
-
-
 def quotes(text: str, passages: Sequence[Passage]) -> list[tuple[Citation, Span]]:
     """The sentences of the passages that a text quotes, in its order."""
     found: list[tuple[Citation, Span]] = []
@@ -66,11 +61,7 @@ def quotes(text: str, passages: Sequence[Passage]) -> list[tuple[Citation, Span]
             quote = " ".join(passage.text[span.start : span.end].split())
             at = text.find(quote) if quote else -1
             if at >= 0:
-                source = Span(passage.start + span.start, passage.start + span.end)
-                citation = Citation(
-                    passage.document_id, passage.title, passage.uri, passage.id, source, quote, passage.page
-                )
-                found.append((citation, Span(at, at + len(quote))))
+                found.append((passage.cite(span, quote), Span(at, at + len(quote))))
     return sorted(found, key=lambda each: each[1].start)
 
 

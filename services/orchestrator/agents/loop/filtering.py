@@ -11,7 +11,8 @@ from services.orchestrator.agents.specs.template import BadTemplate, Template
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.document_filter import Condition, DocumentFilter
 
-_CLAIM = re.compile(r"\{\{\s*claims\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+# A claim alone: claims.NAME, or the name in quotes and brackets.
+_CLAIM = re.compile(r"""\{\{\s*claims\s*(?:\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(['"])([^'"\\]+)\2\s*\])\s*\}\}""")
 
 
 class Claims:
@@ -45,11 +46,11 @@ def _values(agent: str, field: str, templates: tuple[str, ...], caller: Caller) 
 def _rendered(agent: str, field: str, template: str, caller: Caller) -> tuple[str, ...]:
     """Its value: several where it is a claim that has several."""
     if claim := _CLAIM.fullmatch(template.strip()):
-        if claim[1] not in caller.claims:
-            raise FilterUnresolved(agent, field, f"the caller has no claim {claim[1]!r}")
-        return caller.claims[claim[1]]
-    own = {"tenant": caller.tenant, "subject": caller.subject, "project": caller.project}
+        name = claim[1] or claim[3]
+        if name not in caller.claims:
+            raise FilterUnresolved(agent, field, f"the caller has no claim {name!r}")
+        return caller.claims[name]
     try:
-        return (Template(template).render({"claims": Claims(caller.claims), "caller": own}).strip(),)
+        return (Template(template).render({"claims": Claims(caller.claims), "caller": caller.names}).strip(),)
     except BadTemplate as error:
         raise FilterUnresolved(agent, field, error.message) from error

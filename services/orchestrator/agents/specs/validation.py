@@ -12,6 +12,7 @@ from services.orchestrator.agents.specs.errors import BadAgent
 from services.orchestrator.agents.specs.spec import AgentSpec, with_search
 from services.orchestrator.agents.specs.structured import BadSchema, Checker
 from services.orchestrator.agents.specs.template import BadTemplate, Template
+from services.orchestrator.domain.caller import Caller
 from services.orchestrator.tools.naming import names_of
 from services.runtime import strict_yaml
 from services.runtime.strict_yaml import BadYaml, Path, Problem, YamlDocument, dotted
@@ -97,7 +98,7 @@ def _template(field: str, text: str, source: YamlDocument) -> list[Problem]:
 
 def _filter(spec: AgentSpec | None, source: YamlDocument) -> list[Problem]:
     """Templates of the filter that could not be rendered whatever the caller's claims are."""
-    sample = {"claims": _AnyClaim(), "caller": {"tenant": "tenant", "subject": "subject", "project": "project"}}
+    sample = {"claims": _AnyClaim(), "caller": Caller("tenant", "subject", "project").names}
     problems: list[Problem] = []
     for field, templates in spec.retrieval.filter.items() if spec else ():
         for text in templates:

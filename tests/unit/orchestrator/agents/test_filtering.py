@@ -15,7 +15,7 @@ from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent
 
-ANN = Caller("acme", "ann", "", {"department": ("hydro",), "groups": ("a", "b")})
+ANN = Caller("acme", "ann", "", {"department": ("hydro",), "groups": ("a", "b"), "realm.roles": ("r", "s")})
 ASKED = DocumentFilter((Condition("metadata.status", ("final",)),), (Condition("document_id", ("x.md",)),))
 SPEC = "retrieval: {{mode: {}, collections: [cats], filter: {{department: '{{{{ claims.department }}}}'}}}}\n"
 OWN = Condition("metadata.department", ("hydro",))
@@ -28,6 +28,10 @@ class TestFilterOf:
             (("plain", "plain", "other"), ("plain", "other")),
             (("{{ claims.department }}",), ("hydro",)),
             (("{{claims.groups}}", "c"), ("a", "b", "c")),
+            (("{{ claims['realm.roles'] }}",), ("r", "s")),
+            (('{{claims [ "realm.roles" ]}}', "c"), ("r", "s", "c")),
+            (("{{ claims['realm.roles'] | first }}",), ("r",)),
+            (("{{ claims['department'] ~ claims['department'] }}",), ("hydrohydro",)),
             (("{{ claims['department'] | upper }}-{{ caller.subject }}",), ("HYDRO-ann",)),
             (("{{ caller.tenant }}",), ("acme",)),
             (("{{ claims.none | default('public') }}",), ("public",)),

@@ -8,12 +8,12 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
+from services.runtime.labels import number_text
 
 MOST = 64
 """Conditions and nested filters that retrieval takes; what is more than that here is more there."""
 _RANGES = ("gt", "gte", "lt", "lte")
 _EQUAL = {"eq": False, "in": False, "ne": True, "nin": True}
-WHOLE = 1 << 53
 
 
 def read(value: Any) -> pb.Filter:
@@ -81,5 +81,5 @@ def _text(value: Any, path: str) -> str:
         case str():
             return value
         case int() | float():
-            return str(int(value)) if value == int(value) and abs(value) < WHOLE else repr(float(value))
+            return number_text(value)
     raise BadRequest(f"{path} must be a string, a number or a boolean", path)

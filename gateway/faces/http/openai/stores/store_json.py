@@ -8,7 +8,7 @@ from headworks.retrieval.v1 import vector_store_service_pb2 as pb
 from services.llm.openai.chunks import Json
 
 FileMessage = vector_store_pb2.VectorStoreFile
-STATUSES: Mapping[int, str] = {
+STATUSES: Mapping["FileMessage.Status.ValueType", str] = {
     FileMessage.STATUS_IN_PROGRESS: "in_progress",
     FileMessage.STATUS_COMPLETED: "completed",
     FileMessage.STATUS_FAILED: "failed",

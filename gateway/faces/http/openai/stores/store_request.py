@@ -1,6 +1,5 @@
 """Bodies of /v1/vector_stores as retrieval's requests. Pure; what is wrong raises BadRequest, which names the field."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +8,13 @@ from headworks.retrieval.v1 import vector_store_service_pb2 as pb
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.faces.http.openai.stores import filters
+from gateway.faces.http.openai.stores import filters, store_json
 from services.llm.openai.chunks import Json
 
 DEFAULT_RESULTS, MOST_RESULTS = 10, 50
 FILE_FIELDS = ("file_id", "attributes", "chunking_strategy", "access_groups")
 RANKERS = ("auto", "default-2024-11-15", "none")
-STATUSES: Mapping[str, "vector_store_pb2.VectorStoreFile.Status.ValueType"] = {
-    "in_progress": vector_store_pb2.VectorStoreFile.STATUS_IN_PROGRESS,
-    "completed": vector_store_pb2.VectorStoreFile.STATUS_COMPLETED,
-    "failed": vector_store_pb2.VectorStoreFile.STATUS_FAILED,
-    "cancelled": vector_store_pb2.VectorStoreFile.STATUS_CANCELLED,
-}
+STATUSES = {name: status for status, name in store_json.STATUSES.items()}
 
 
 @dataclass(frozen=True, slots=True)

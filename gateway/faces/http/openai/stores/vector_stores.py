@@ -8,7 +8,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc, vector_store_service_pb2_grpc
 from headworks.retrieval.v1 import vector_store_service_pb2 as pb
 
-from gateway.access.authorize import authorize
+from gateway.access.authorize import require
 from gateway.faces.http.message import Body, Request, as_json
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.stores import store_json as write
@@ -17,7 +17,6 @@ from gateway.faces.http.openai.stores.pages import listed, wanted
 from gateway.faces.http.routes import Route, plain_route
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
-from services.runtime.errors import Unauthenticated
 
 DEFAULT_LISTED, MOST_LISTED = 20, 100
 STORES = "/v1/vector_stores"
@@ -187,7 +186,4 @@ def _file(request: Request) -> dict[str, str]:
 
 def _may_read(call: Call, file_ids: Iterable[str]) -> None:
     """Raises PermissionDenied where the caller may not read one of the files."""
-    if call.identity is None:
-        raise Unauthenticated("this call has no identity")
-    for file_id in file_ids:
-        authorize(call.identity, f"files.read:{file_id}")
+    require(call, *(f"files.read:{file_id}" for file_id in file_ids))
