@@ -54,7 +54,7 @@ RIVAL_SHARE = 0.93
 RIVAL_WORDS = 0.6
 RIVAL_CONFIDENCE = 0.5
 # Where an answer and a refusal are equally likely.
-LATIN_EVIDENCE = 0.58
+LATIN_EVIDENCE = 0.55
 # By words alone, it is this share of them in one passage, where terms are words, and where they are runs of letters.
 WORDS_COVERAGE = 0.35
 LETTERS_COVERAGE = 0.46

@@ -206,6 +206,12 @@ def test_a_heading_counts_half_as_if_the_sentence_said_it() -> None:
         ("Wie lange wartet NFS?", True),
         ("最多可以有几个域？", True),
         ("Why so?", False),
+        ("When was it built?", True),
+        ("Since when does it hold?", True),
+        ("What happens when control dies?", False),
+        ("Que se passe-t-il quand le disque est plein ?", False),
+        ("Что делать, когда диск полон?", False),
+        ("Когда построен шлюз?", True),
     ],
 )
 def test_what_asks_for_an_amount(text: str, amount: bool) -> None:
