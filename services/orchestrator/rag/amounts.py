@@ -3,14 +3,16 @@
 import re
 
 _ENGLISH = (
-    r"\bhow (?:many|much|long|often|large|big|far|old|fast|high|deep|wide|tall|late|soon|small|heavy|few)\b|(?:^|\b(?:since|until|by) )when\b|"
+    r"\bhow (?:many|much|long|often|large|big|far|old|fast|high|deep|wide|tall|late|soon|small|heavy|few)\b|"
+    r"(?:^|\b(?:since|until|by) )when\b|"
     r"\bwh(?:at|ich) (?:\w+ ){0,3}?(?:maximum|minimum|largest|smallest|highest|lowest|longest|shortest|greatest|"
     r"earliest|latest|size|number|percent(?:age)?|share|port|value|year|date|limit|age|population|amount|length|"
     r"distance|rate|ratio|version|exit code|status|result code)\b"
 )
 _OTHERS = (
     r"\bwie ?(?:viele?n?|lange?|oft|groß|hoch|weit|alt|schnell|breit|tief)\b|\bwann\b|"
-    r"\bwelche[rnms]? (?:jahr|port|wert|version)\b|\bcuánt|\bcuándo|\bqué año|\bcombien\b|(?:^|\bdepuis )quand\b|сколько|(?:^|\bс )когда|"
+    r"\bwelche[rnms]? (?:jahr|port|wert|version)\b|\bcuánt|\bcuándo|\bqué año|\bcombien\b|"
+    r"(?:^|\bdepuis )quand\b|сколько|(?:^|\bс )когда|"
     r"(?:каком|какого) год|\bكم\b|متى|कितन|\bकब\b|bao nhiêu|khi nào|năm nào|กี่|เท่าไ|เท่าใด|เมื่อใด|เมื่อไ|"
     "多少|几|幾|多久|多长|多長|多大|何时|何時|什么时候|什麼時候|哪一?年|最大|最多|最长|最小"
 )
@@ -29,7 +31,8 @@ _DEFAULT = re.compile(
 
 
 def asks_amount(question: str) -> bool:
-    """Whether it asks how many, how long, when, or for a limit, a port, a version. A "when" within it is a condition."""
+    """Whether it asks how many, how long, when, or for a limit, a port, a version. A "when" within it is a
+    condition."""
     return _ASKS.search(question.strip(" \t\n\"'¿¡*-")) is not None
 
 
