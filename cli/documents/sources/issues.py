@@ -15,7 +15,8 @@ _ITEM = re.compile(r"\s*[*#-]+\s+(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """`description` and `comments` are HTML, the latter each with who wrote it. `labels` that are empty are none."""
+    """`description` and `comments` are HTML, the latter each with who wrote it; `comments_absent` are not in the
+    export. `labels` that are empty are none."""
 
     key: str
     summary: str
@@ -23,6 +24,7 @@ class Issue:
     comments: Sequence[tuple[str, str]] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     link: str = ""
+    comments_absent: int = 0
 
     @property
     def title(self) -> str:

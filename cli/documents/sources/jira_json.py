@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from cli.documents.sources.issues import KEY, Issue, joined, markup_to_html, present
+from cli.documents.sources.jira_pages import SearchPage, page_of_json
 from cli.documents.sources.source import BadSource
 
 DEEPEST = 100
@@ -21,8 +22,9 @@ ELEMENTS = {
 ATTRIBUTES = {"mention": "text", "emoji": "text", "status": "text", "inlineCard": "url"}
 
 
-def read_json(source: BinaryIO) -> Iterator[Issue]:
-    """The issues of {"issues": […]}, of a list of issues or of lists of such, or a single one. Raises BadSource."""
+def read_json(source: BinaryIO) -> Iterator[Issue | SearchPage]:
+    """The issues of {"issues": […]}, of a list of issues or of lists of such, or a single one; and what each list says
+    of the search that it is a page of. Raises BadSource."""
     try:
         data = orjson.loads(source.read())
     except orjson.JSONDecodeError as error:
@@ -35,6 +37,8 @@ def read_json(source: BinaryIO) -> Iterator[Issue]:
         for issue in issues:
             if isinstance(issue, dict) and (made := _issue(issue)):
                 yield made
+        if isinstance(each, dict) and "issues" in each and (page := page_of_json(each, len(issues))):
+            yield page
 
 
 def _issue(issue: Mapping[str, Any]) -> Issue | None:
@@ -56,14 +60,15 @@ def _issue(issue: Mapping[str, Any]) -> Issue | None:
         "updated": _text(fields.get("updated")),
     }
     comment = fields.get("comment")
+    given = _list(comment.get("comments") if isinstance(comment, dict) else comment)
+    total = comment.get("total") if isinstance(comment, dict) else None
+    absent = max(0, total - len(given)) if isinstance(total, int) else 0
     comments = [
-        (_named(each.get("author"), "displayName"), _html(each.get("body")))
-        for each in _list(comment.get("comments") if isinstance(comment, dict) else comment)
-        if isinstance(each, dict)
+        (_named(each.get("author"), "displayName"), _html(each.get("body"))) for each in given if isinstance(each, dict)
     ]
     summary = " ".join(_text(fields.get("summary")).split())
     link = _link(issue.get("self"), key)
-    return Issue(key, summary, _html(fields.get("description")), comments, present(labels), link)
+    return Issue(key, summary, _html(fields.get("description")), comments, present(labels), link, absent)
 
 
 def _link(address: object, key: str) -> str:

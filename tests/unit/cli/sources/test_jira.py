@@ -110,6 +110,50 @@ def test_several_files_together(tmp_path: Path, form: object) -> None:
     assert scan.skipped == {"issues that are there twice": 1, "of another type": 1}
 
 
+def page(start: int, count: int, **said: object) -> bytes:
+    """An answer with the issues of these numbers."""
+    issues = [{"key": f"P-{number}", "fields": {"summary": "s"}} for number in range(start, start + count)]
+    return orjson.dumps({"issues": issues, **said})
+
+
+def channel(said: str) -> str:
+    return RSS.replace("<item>", f"{said}<item>", 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"a.json": page(0, 3, startAt=0, maxResults=50, total=3)}, ""),
+        ({"a.json": page(0, 1, startAt=0, maxResults=1, total=3)}, "2 of the 3 issues"),
+        ({"a.json": page(2, 1, startAt=2, maxResults=1, total=3)}, "2 of the 3 issues"),
+        ({"a.json": page(0, 2, startAt=0, total=3), "b.json": page(2, 1, startAt=2, total=3)}, ""),
+        ({"a.json": page(0, 1, startAt=0, total=3), "b.json": page(2, 1, startAt=2, total=3)}, "1 of the 3 issues"),
+        ({"a.json": page(0, 3, total=3), "b.json": page(9, 1, total=2)}, "1 of the 2 issues"),
+        ({"a.json": b"[" + page(0, 1, total=2) + b"," + page(1, 1, startAt=1, total=2) + b"]"}, ""),
+        ({"a.json": page(0, 1, isLast=False, nextPageToken="abc")}, "a next page"),
+        ({"a.json": page(0, 1, nextPageToken="abc")}, "a next page"),
+        ({"a.json": page(0, 1, isLast=True)}, ""),
+        ({"a.json": page(2, 1, startAt=2, isLast=True)}, "2 of the 3 issues"),
+        ({"a.json": page(2, 1, startAt=2, isLast=True, total=3)}, "2 of the 3 issues"),
+        ({"a.xml": channel('<issue start="0" end="2" total="500"/>')}, "498 of the 500 issues"),
+        ({"a.xml": channel('<issue start="0" end="2" total="2"/>')}, ""),
+    ],
+)
+def test_pages_of_a_search(tmp_path: Path, files: dict[str, str | bytes], why: str) -> None:
+    folder = unpacked(tmp_path / "x", files)
+    path = folder if len(files) > 1 else folder / next(iter(files))
+    scan = JiraSource(path, "").scan({}, workspace(tmp_path))
+    assert scan.complete == (not why)
+    assert (why in scan.failures[0][1]) if why else not scan.failures
+
+
+def test_comments_that_the_export_leaves_out_are_counted(tmp_path: Path) -> None:
+    issue = {"key": "P-1", "fields": {"comment": {"total": 30, "comments": [{"body": "one"}, {"body": "two"}]}}}
+    (tmp_path / "a.json").write_bytes(orjson.dumps(issue))
+    scan = JiraSource(tmp_path / "a.json", "").scan({}, workspace(tmp_path))
+    assert (scan.skipped, scan.complete, scan.failures) == ({"comments that the export leaves out": 28}, True, [])
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
