@@ -94,6 +94,27 @@ def test_a_source_that_is_not_there_deletes_nothing(sync: Syncing) -> None:
     assert sync.collection.documents == {}
 
 
+def test_a_subfolder_that_has_become_empty_deletes_nothing(sync: Syncing) -> None:
+    unpacked(sync.here / "guides", {"a.md": "alpha", "b.md": "beta", "share/c.md": "gamma"})
+    sync(GUIDES)
+    (sync.here / "guides/b.md").unlink()
+    (sync.here / "guides/share/c.md").unlink()
+    report = sync(GUIDES)
+    assert counts(report) == {"unchanged": 1, "failed": 1, "kept": 2}
+    assert f"{sync.here}/guides/share is empty (1 document came from there)" in report.doubt
+    assert "add --yes" in report.failures["guides"]
+    assert set(sync.collection.documents) == {"guides/a.md", "guides/b.md", "guides/share/c.md"}
+    assert counts(sync(GUIDES, even_empty=True)) == {"unchanged": 1, "deleted": 2}
+
+
+def test_a_subfolder_that_is_gone_is_deleted(sync: Syncing) -> None:
+    unpacked(sync.here / "guides", {"a.md": "alpha", "share/c.md": "gamma"})
+    sync(GUIDES)
+    (sync.here / "guides/share/c.md").unlink()
+    (sync.here / "guides/share").rmdir()
+    assert counts(sync(GUIDES)) == {"unchanged": 1, "deleted": 1}
+
+
 def test_a_collection_that_is_not_to_be_written_is_one_sources_failure(sync: Syncing) -> None:
     unpacked(sync.here / "guides", {"a.md": "alpha"})
     sync.collection.error = Refused(grpc.StatusCode.PERMISSION_DENIED)
