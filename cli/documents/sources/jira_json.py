@@ -1,6 +1,7 @@
 """What Jira's REST API answers to a search: JSON, its texts in Jira's markup or in Atlassian's document format."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from cli.documents.sources.jira_pages import SearchPage, page_of_json
 from cli.documents.sources.source import BadSource
 
 DEEPEST = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Nodes of the document format that are an element of HTML.
 ELEMENTS = {
     "paragraph": "p", "bulletList": "ul", "orderedList": "ol", "listItem": "li", "codeBlock": "pre",
@@ -95,6 +97,14 @@ def _html(value: object) -> str:
     return _node(value, 0) if isinstance(value, dict) else ""
 
 
+def _day(timestamp: object) -> str:
+    """The day of so many milliseconds since 1970, as 2026-05-01; what is none of these as it is."""
+    try:
+        return (EPOCH + timedelta(milliseconds=int(str(timestamp)))).date().isoformat()
+    except (ValueError, OverflowError):
+        return _text(timestamp)
+
+
 def _node(node: Mapping[str, Any], depth: int) -> str:
     """A node of the document format. What is not known is the text within it."""
     if depth > DEEPEST:
@@ -106,6 +116,8 @@ def _node(node: Mapping[str, Any], depth: int) -> str:
         return escape(_text(node.get("text")))
     if kind == "hardBreak":
         return "<br>"
+    if kind == "date":
+        return escape(_day(attributes.get("timestamp")))
     if kind in ATTRIBUTES:
         return escape(_text(attributes.get(ATTRIBUTES[kind])))
     within = "".join(_node(each, depth + 1) for each in _list(node.get("content")) if isinstance(each, dict))

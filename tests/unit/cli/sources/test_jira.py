@@ -176,6 +176,19 @@ def test_a_document_that_is_nested_too_deeply_is_cut(tmp_path: Path) -> None:
     assert "deep" not in contents(scan)["A-1"]
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "text"),
+    [("1777593600000", "2026-05-01"), (1777593600000, "2026-05-01"), ("-1", "1969-12-31"), ("soon <", "soon &lt;"),
+     ("9" * 30, "9" * 30), (None, "")],
+)  # fmt: skip
+def test_dates_of_the_document_format(tmp_path: Path, timestamp: object, text: str) -> None:
+    date = {"type": "date", "attrs": {"timestamp": timestamp}}
+    issue = {"key": "A-1", "fields": {"description": {"type": "paragraph", "content": [date]}}}
+    (tmp_path / "a.json").write_bytes(orjson.dumps(issue))
+    scan = JiraSource(tmp_path / "a.json", "").scan({}, workspace(tmp_path))
+    assert contents(scan)["A-1"].endswith(f"<p>{text}</p>")
+
+
 def test_markup() -> None:
     text = (
         "h1. Where <here>\r\n* one\r\n** two\r\n\r\n||a||b||\r\n|1|2|\r\n{quote}said{quote}\r\n"
