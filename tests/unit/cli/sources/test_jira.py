@@ -198,3 +198,34 @@ def test_markup() -> None:
         "<h1>Where &lt;here&gt;</h1>\n<ul><li>one</li><li>two</li></ul>\n"
         "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>\n<p>said</p>\n<pre>{x}</pre>"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("turn *valve 9* now", "turn <b>valve 9</b> now"), ("*a* and _b_, *c*.", "<b>a</b> and <em>b</em>, <b>c</b>."),
+        ("(*_both_*)", "(<b><em>both</em></b>)"), ("[see|http://x.y]", '<a href="http://x.y">see</a>'),
+        ("[a <b>|https://x.y/?a=1&b=_2_|smart-link]", '<a href="https://x.y/?a=1&amp;b=_2_">a &lt;b&gt;</a>'),
+        ("[http://x.y/*a*]", "http://x.y/*a*"), ("[~jdoe] sent [^gate plan.pdf]", "jdoe sent gate plan.pdf"),
+        ("[above|#top]", "above"), ("run {{a *b* [c]}}", "run <code>a *b* [c]</code>"),
+        ("2*3*4 and a * b * c, **", "2*3*4 and a * b * c, **"), ("gate_open_at and _x", "gate_open_at and _x"),
+        ("http://x.y/_a_/*b*", "http://x.y/_a_/*b*"), ("list[0] [a|b]", "list[0] [a|b]"),
+        ("[x|javascript:alert(1)]", "[x|javascript:alert(1)]"), ("*" * 9, "*" * 9),
+    ],
+)  # fmt: skip
+def test_marks_within_a_line(text: str, html: str) -> None:
+    assert markup_to_html(text) == f"<p>{html}</p>"
+
+
+def test_marks_in_other_blocks() -> None:
+    assert markup_to_html("h2. *One*\n* *two*\n\n|[a|http://x.y]|_b_|") == (
+        "<h2><b>One</b></h2>\n<ul><li><b>two</b></li></ul>\n"
+        '<table><tr><td><a href="http://x.y">a</a></td><td><em>b</em></td></tr></table>'
+    )
+
+
+@pytest.mark.parametrize("piece", ["*a", "_a ", "[a|", "[a", "{{a", "[~", "a|"])
+@pytest.mark.parametrize("start", ["", "|"])
+def test_marks_without_an_end_are_text(piece: str, start: str) -> None:
+    """Of any length: a search for their ends that is not bounded takes minutes here."""
+    assert piece.strip("|") in markup_to_html(start + piece * 50_000)
