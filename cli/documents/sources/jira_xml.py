@@ -24,8 +24,8 @@ def read_rss(source: BinaryIO) -> Iterator[Issue | SearchPage]:
                 channel = element if element.tag == "channel" and channel is None else channel
                 if not seen:
                     raise BadSource("the XML is no export of Jira: it is no RSS")
-            elif element.tag == "issue" and not count:
-                said = dict(element.attrib)
+            elif element.tag == "issue":
+                said = said or dict(element.attrib)
             elif element.tag == "item":
                 count += 1
                 issue = _issue(element)

@@ -125,6 +125,23 @@ def test_a_collection_that_is_not_to_be_written_is_one_sources_failure(sync: Syn
         sync(GUIDES)
 
 
+def test_a_page_of_an_export_of_jira_deletes_nothing(sync: Syncing) -> None:
+    issues = "name: issues, kind: jira, path: issues.json"
+    page = sync.here / "issues.json"
+    page.write_text(
+        '{"startAt": 0, "total": 2, "issues": [{"key": "P-1", "fields": {}}, {"key": "P-2", "fields": {}}]}'
+    )
+    assert counts(sync(issues)) == {"created": 2}
+    page.write_text('{"startAt": 0, "maxResults": 1, "total": 2, "issues": [{"key": "P-1", "fields": {}}]}')
+    report = sync(issues)
+    assert (counts(report), report.doubt) == (
+        {"unchanged": 1, "failed": 1, "kept": 1}, "the source was not seen whole",
+    )  # fmt: skip
+    assert "1 of the 2 issues" in report.failures["issues.json"]
+    page.write_text('{"startAt": 0, "total": 1, "issues": [{"key": "P-1", "fields": {}}]}')
+    assert counts(sync(issues)) == {"unchanged": 1, "deleted": 1}
+
+
 def test_archives_and_exports(sync: Syncing) -> None:
     packed(sync.here / "files.zip", {"a.md": "zipped"})
     packed(sync.here / "space.zip", {"S/index.html": "x", "S/P_1.html": '<div id="main-content">wiki</div>'})
