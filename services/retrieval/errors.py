@@ -265,3 +265,8 @@ def document_error(reason: str, message: str) -> DocumentError:
     """The error that a reader raised, by its reason."""
     errors = (ContentTooLarge, EncodingUnknown, DocumentEmpty)
     return next((error for error in errors if error.reason == reason), DocumentUnreadable)(message)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust gave up, which is no Exception."""
+    return type(error).__module__ == "pyo3_runtime"
