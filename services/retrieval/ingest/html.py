@@ -7,6 +7,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from services.retrieval.ingest.blocks import Extract, Kind, first_heading
 from services.retrieval.ingest.html_depth import check_depth
+from services.retrieval.ingest.html_marks import NEAR, SHIFTED, STRUCK, is_note, shifted
 from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
@@ -116,10 +117,13 @@ class _Page:
         if tag == "br":
             self._gap = "\n"
             return False
-        if tag in HIDDEN or (not self._navigation and self._is_navigation(tag, node)):
+        if tag in HIDDEN or tag in STRUCK or (not self._navigation and self._is_navigation(tag, node)):
+            return False
+        if tag in SHIFTED:
+            self._text(shifted(node, "" if self._gap else "".join(self._parts[-NEAR:])))
             return False
         if tag in INLINE:
-            return True
+            return not (tag == "a" and is_note(node))
         self.flush()
         if tag == "pre":
             self._preformatted(node.text() or "")

@@ -8,12 +8,13 @@ from markdown_it.token import Token
 
 from services.retrieval.ingest.blocks import Extract, first_heading
 from services.retrieval.ingest.front_matter import read_front_matter
+from services.retrieval.ingest.markdown_marks import as_read
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.tables import Cell, read_rows
 from services.retrieval.ingest.text import decode
 from services.runtime.language.markdown import plain
 
-# Blocks alone: their text stays as it is written.
+# Blocks alone: their text keeps its marks.
 _PARSER = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
 _IMAGE = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^()\s]{0,1000}\)|!\[[^\[\]\n]{0,500}\]\[[^\[\]\n]{0,200}\]")
 _EMPTY_LINK = re.compile(r"\[\s*\](?:\([^()\s]{0,1000}\)|\[[^\[\]\n]{0,200}\])")
@@ -50,7 +51,7 @@ class _Reader:
         following = iter(tokens)
         for token in following:
             if token.type in ("heading_open", "paragraph_open"):
-                self._line(token, next(following).content)
+                self._line(token, as_read(next(following).content))
             elif token.type == "table_open":
                 self._outline.rows(read_rows(list(_rows(following))))
             else:
@@ -75,7 +76,7 @@ class _Reader:
             case "fence" | "code_block":
                 self._outline.code(token.content, token.info.split(" ")[0][:30])
             case "html_block":
-                self._outline.write(_TAG.sub(" ", _COMMENT.sub("", token.content)).strip())
+                self._outline.write(_TAG.sub(" ", as_read(_COMMENT.sub("", token.content))).strip())
 
     def _heading(self, level: int, text: str) -> None:
         if text:
@@ -102,7 +103,7 @@ def _rows(tokens: Iterator[Token]) -> Iterator[list[Cell]]:
             case "tr_open":
                 row = []
             case "th_open" | "td_open":
-                row.append(Cell(next(tokens).content, header=token.type == "th_open"))
+                row.append(Cell(as_read(next(tokens).content), header=token.type == "th_open"))
             case "tr_close":
                 yield row
             case "table_close":
