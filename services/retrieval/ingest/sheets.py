@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 
 from python_calamine import (
@@ -17,6 +17,7 @@ from python_calamine import (
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract
 from services.retrieval.ingest.faults import reading
+from services.retrieval.ingest.merges import Merges, Range, opendocument_merges
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package
@@ -26,7 +27,7 @@ MOST_SHEETS = 500
 MOST_AREA = 20_000_000
 """Cells between a sheet's first and its last, the empty ones among them: the library holds all of them."""
 _ZIP = b"PK\x03\x04"
-_SHEETS = "xl/worksheets/"
+_SHEETS, _CONTENT = "xl/worksheets/", "content.xml"
 # A cell with a value, and where it is.
 _CELL = re.compile(rb"""<(?:\w{1,20}:)?c\s[^<>]{0,200}?\br\s*=\s*["']([A-Z]{1,3})(\d{1,7})["'][^<>]{0,200}(?<!/)>""")
 
@@ -35,8 +36,9 @@ Value = int | float | str | bool | time | date | datetime | timedelta
 
 def read_sheets(data: bytes) -> Extract:
     """Raises DocumentUnreadable, ContentTooLarge."""
-    if data.startswith(_ZIP):
-        _check_extent(Package(data))
+    package = Package(data) if data.startswith(_ZIP) else None
+    if package:
+        _check_extent(package)
     outline = Outline()
     records = Records(outline)
     hidden = 0
@@ -48,12 +50,16 @@ def read_sheets(data: bytes) -> Extract:
         sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
         if len(sheets) > MOST_SHEETS:
             raise ContentTooLarge(f"it has more than {MOST_SHEETS} sheets")
-        for sheet in sheets:
+        merged = opendocument_merges(package.read(_CONTENT)) if package and _CONTENT in package else []
+        for number, sheet in enumerate(sheets):
             if sheet.visible is not SheetVisibleEnum.Visible:
                 hidden += 1
                 continue
             outline.heading(1, sheet.name)
-            records.write(_rows(workbook.get_sheet_by_name(sheet.name)))
+            cells = workbook.get_sheet_by_name(sheet.name)
+            own = merged[number] if len(merged) == len(sheets) else []
+            ranges = cells.merged_cell_ranges or own
+            records.write(_rows(cells), Merges(_from_left(ranges, cells.start)) if ranges else None)
     warnings = omissions((hidden, "not read: {} hidden sheet(s)"))
     return Extract("", outline.blocks, warnings=[*warnings, *records.warnings()])
 
@@ -76,6 +82,15 @@ def _number(column: bytes) -> int:
     for letter in column:
         number = number * 26 + letter - 64
     return number
+
+
+def _from_left(ranges: Iterable[Range], start: tuple[int, int] | None) -> Iterator[Range]:
+    """Merged cells as the rows have them: rows are counted from the sheet's first, columns from the first with a
+    value."""
+    left = start[1] if start else 0
+    for (first, column), (last, right) in ranges:
+        if right >= left:
+            yield (first, max(0, column - left)), (last, right - left)
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[list[str]]:

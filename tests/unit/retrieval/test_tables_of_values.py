@@ -10,7 +10,7 @@ from services.retrieval.ingest.blocks import Extract, Kind
 from services.retrieval.ingest.delimited import read_csv, read_tsv, separator_of
 from services.retrieval.ingest.records import names_columns
 from services.retrieval.ingest.sheets import read_sheets
-from tests.fakes.documents import xlsx, zipped
+from tests.fakes.documents import Value, ods, ods_row, xlsx, zipped
 
 CSV = "Part,Price,Stock\nBlender,100,5\nMixer,250,0\n"
 
@@ -78,6 +78,51 @@ def test_a_sheet_is_a_heading_with_its_tables() -> None:
         "Prices", "Price list 2024", "Part: Blender; Price: 100", "Part: Mixer; Price: 250.5", "Empty",
     ]  # fmt: skip
     assert list(extract.warnings) == ["not read: 1 hidden sheet"]
+
+
+def test_merged_cells_stand_in_each_of_their_rows() -> None:
+    rows: list[list[Value]] = [["Dept", "Person"], ["Legal", "Una"], [None, "Vic"], ["IT", "Wim"]]
+    read = ["S", "Dept: Legal; Person: Una", "Dept: Legal; Person: Vic", "Dept: IT; Person: Wim"]
+    assert texts(read_sheets(xlsx({"S": rows}, merged=["A2:A3"]))) == read
+    shifted: list[list[Value]] = [[], *([None, None, *row] for row in rows)]
+    assert texts(read_sheets(xlsx({"S": shifted}, merged=["C3:C4"]))) == read
+    down = 'table:number-rows-spanned="2"'
+    book = ods("".join([
+        ods_row("Dept", "Person"), ods_row(("Legal", down), "Una"), ods_row(None, "Vic"), ods_row("IT", "Wim"),
+    ]))  # fmt: skip
+    assert texts(read_sheets(book)) == read
+
+
+def test_merged_cells_of_opendocument_are_behind_repeated_rows() -> None:
+    rows = [
+        ods_row("A", "B"), ods_row("x", "y", attributes='table:number-rows-repeated="2"'),
+        ods_row(("p", 'table:number-rows-spanned="2" table:formula="a>b"'), "1"), ods_row(None, "2"),
+    ]  # fmt: skip
+    read = ["S", "A: x; B: y", "A: x; B: y", "A: p; B: 1", "A: p; B: 2"]
+    assert texts(read_sheets(ods("".join(rows)))) == read
+
+
+def test_merged_headers_name_the_columns_below_them() -> None:
+    rows: list[list[Value]] = [
+        ["Boat", "Length", None, "Crew"],
+        [None, "overall", "waterline", "min"],
+        ["Saga", 12.5, 10.1, 3],
+    ]
+    read = ["S", "Boat: Saga; Length overall: 12.5; Length waterline: 10.1; Crew min: 3"]
+    assert texts(read_sheets(xlsx({"S": rows}, merged=["A1:A2", "B1:C1"]))) == read
+    years: list[list[Value]] = [
+        [None, 2023, None, 2024, None],
+        ["Region", "H1", "H2", "H1", "H2"],
+        ["North", 1, 2, 3, 4],
+    ]
+    read = ["S", "Region: North; 2023 H1: 1; 2023 H2: 2; 2024 H1: 3; 2024 H2: 4"]
+    assert texts(read_sheets(xlsx({"S": years}, merged=["B1:C1", "D1:E1"]))) == read
+
+
+def test_rows_that_merged_cells_make_higher_do_not_end_a_table() -> None:
+    rows: list[list[Value]] = [["A", "B"], ["x", 1], [], ["y", 2], ["Group", None], ["z", 3]]
+    read = ["S", "A: x; B: 1", "A: y; B: 2", "Group; A: z; B: 3"]
+    assert texts(read_sheets(xlsx({"S": rows}, merged=["A2:A3", "B2:B3", "A5:B5"]))) == read
 
 
 def test_what_is_beyond_the_limits_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
