@@ -3,6 +3,8 @@
 Within a row and as fields, names lead to values by dots: `price.amount: 100`.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +25,10 @@ LONGEST_VALUE = 300
 LONGEST_WORD = 1000
 """A longer text without a space is none for people."""
 _DEEPEST_HEADING = 6
+_TOO_DEEP = f"its values are nested more than {MOST_DEPTH} deep"
+# Numbers that a float would not keep as they are written.
+_LITERALS = re.compile(r"\d[.eE][-+\d]|\d{19}")
+_LONGEST_INTEGER = 18
 # What a record is called by, the best first; and texts that need no name before them.
 _TITLES = ("title", "name", "heading", "subject", "question", "label", "id", "key")
 _TEXTS = frozenset(
@@ -36,7 +42,7 @@ def read_json(data: bytes) -> Extract:
     """Raises DocumentUnreadable, EncodingUnknown."""
     text = decode(data)
     try:
-        value = orjson.loads(text.text)
+        value = _parsed(text.text)
     except orjson.JSONDecodeError as error:
         raise DocumentUnreadable(f"it is no valid JSON: {str(error)[:200]}") from error
     writer = _Writer()
@@ -53,7 +59,7 @@ def read_json_lines(data: bytes) -> Extract:
     for line in text.text.split("\n"):
         if line.strip():
             try:
-                records.append(orjson.loads(line))
+                records.append(_parsed(line))
             except orjson.JSONDecodeError:
                 broken += 1
     if broken > len(records):
@@ -62,6 +68,26 @@ def read_json_lines(data: bytes) -> Extract:
     writer.value(records)
     warnings = omissions((broken, "no valid JSON: {} line(s)"))
     return Extract("", writer.outline.blocks, encoding=text.encoding, warnings=[*warnings, *writer.warnings()])
+
+
+class _Literal(str):
+    """A number as it is written, such as 499.90."""
+
+
+def _parsed(text: str) -> Any:
+    """The value that a text is, numbers with a fraction or many digits as they are written. Raises JSONDecodeError."""
+    value = orjson.loads(text)
+    if not _LITERALS.search(text):
+        return value
+    del value
+    try:
+        return json.loads(text, parse_float=_Literal, parse_int=_integer)  # of what orjson took: no NaN, no surrogates
+    except RecursionError as error:
+        raise DocumentUnreadable(_TOO_DEEP) from error
+
+
+def _integer(digits: str) -> int | _Literal:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else _Literal(digits)
 
 
 class _Writer:
@@ -150,7 +176,7 @@ def _is_nested(value: Any) -> bool:
 def _fields(path: str, value: Any, depth: int = 0) -> Iterator[Field]:
     """The plain values within a value, each with the names that lead to it. Raises DocumentUnreadable."""
     if depth > MOST_DEPTH:
-        raise DocumentUnreadable(f"its values are nested more than {MOST_DEPTH} deep")
+        raise DocumentUnreadable(_TOO_DEEP)
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _fields(f"{path}.{key}" if path else key, each, depth + 1)
@@ -179,9 +205,13 @@ def _title(value: Mapping[str, Any]) -> Field:
     """The field by which an object is called; empty for none."""
     for name in _TITLES:
         for key, each in value.items():
-            if key.lower() == name and isinstance(each, str | int) and 0 < len(title := _scalar(each)) <= LONGEST_VALUE:
+            if key.lower() == name and _is_name(each) and 0 < len(title := _scalar(each)) <= LONGEST_VALUE:
                 return key, " ".join(title.split())
     return "", ""
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, _Literal)
 
 
 def _is_row(fields: Sequence[Field]) -> bool:

@@ -47,7 +47,7 @@ class Records:
         self._heads = []
         region: list[_Line] = []
         for number, row in enumerate(rows):
-            record = self._taken(row)
+            record = self._taken(row) if row else []
             if any(record):
                 if self._counts(record):
                     region.append(_Line(record, merges.cells(number, record) if merges else []))

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 
 from python_calamine import (
     CalamineError,
@@ -26,6 +27,8 @@ from services.retrieval.ingest.records import Records
 MOST_SHEETS = 500
 MOST_AREA = 20_000_000
 """Cells between a sheet's first and its last, the empty ones among them: the library holds all of them."""
+LARGEST = 1e21
+"""A greater number is written with an exponent."""
 _ZIP = b"PK\x03\x04"
 _SHEETS, _CONTENT = "xl/worksheets/", "content.xml"
 # A cell with a value, and where it is.
@@ -94,9 +97,9 @@ def _from_left(ranges: Iterable[Range], start: tuple[int, int] | None) -> Iterat
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[list[str]]:
-    """The rows as texts. A value of merged cells stands in the first of them."""
+    """The rows as texts, [] for an empty one: there may be a million. A value of merged cells stands in the first."""
     for row in sheet.iter_rows():
-        yield [_text(value) for value in row]
+        yield [] if row.count("") == len(row) else [_text(value) for value in row]
 
 
 def _text(value: Value) -> str:
@@ -104,8 +107,15 @@ def _text(value: Value) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.12g}"
+            return _number_text(value)
         case datetime():
             return value.isoformat(" ").removesuffix(" 00:00:00")
         case _:
             return str(value)
+
+
+def _number_text(value: float) -> str:
+    """A number as people write it, without an exponent up to LARGEST: a whole one in full, others by the 15 digits that
+    spreadsheets have."""
+    text = repr(value) if value.is_integer() else f"{value:.15g}"
+    return f"{Decimal(text):f}".removesuffix(".0") if 1 / LARGEST < abs(value) < LARGEST or not value else text

@@ -1,5 +1,8 @@
 """CSV, TSV and spreadsheets."""
 
+import io
+import time
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -123,6 +126,30 @@ def test_rows_that_merged_cells_make_higher_do_not_end_a_table() -> None:
     rows: list[list[Value]] = [["A", "B"], ["x", 1], [], ["y", 2], ["Group", None], ["z", 3]]
     read = ["S", "A: x; B: 1", "A: y; B: 2", "Group; A: z; B: 3"]
     assert texts(read_sheets(xlsx({"S": rows}, merged=["A2:A3", "B2:B3", "A5:B5"]))) == read
+
+
+@pytest.mark.parametrize(
+    ("number", "read"),
+    [
+        ("12345678901234567", "12345678901234568"), ("1.5e+20", "150000000000000000000"),
+        ("999999999999999", "999999999999999"),
+        ("0.30000000000000004", "0.3"), ("0.1234567891234", "0.1234567891234"), ("1e-7", "0.0000001"), ("0", "0"),
+        ("-2500", "-2500"), ("1e300", "1e+300"), ("4006381333931", "4006381333931"), ("1234567.5", "1234567.5"),
+    ],
+)  # fmt: skip
+def test_a_number_of_a_sheet_is_read_in_full(number: str, read: str) -> None:
+    book = xlsx({"S": [["Part", "Price"], ["a", 77777.0]]})
+    with zipfile.ZipFile(io.BytesIO(book)) as file:
+        entries = {name: file.read(name).replace(b"77777.0", number.encode()) for name in file.namelist()}
+    assert texts(read_sheets(zipped(entries))) == ["S", f"Part: a; Price: {read}"]
+
+
+def test_a_million_empty_rows_take_no_time() -> None:
+    rows = '<table:table-row table:number-rows-repeated="1048000"><table:table-cell/></table:table-row>'
+    book = ods(ods_row("A", "B") + ods_row("x", "1") + rows + ods_row("y", "2"))
+    began = time.process_time()
+    assert texts(read_sheets(book)) == ["S", "A: x; B: 1", "A: y; B: 2"]
+    assert time.process_time() - began < 3
 
 
 def test_what_is_beyond_the_limits_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
