@@ -23,6 +23,7 @@ from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package
 from services.retrieval.ingest.records import Records
+from services.retrieval.ingest.workbook_parts import unread
 
 MOST_SHEETS = 500
 MOST_AREA = 20_000_000
@@ -63,8 +64,9 @@ def read_sheets(data: bytes) -> Extract:
             own = merged[number] if len(merged) == len(sheets) else []
             ranges = cells.merged_cell_ranges or own
             records.write(_rows(cells), Merges(_from_left(ranges, cells.start)) if ranges else None)
+        left_out = unread(package) if package else []
     warnings = omissions((hidden, "not read: {} hidden sheet(s)"))
-    return Extract("", outline.blocks, warnings=[*warnings, *records.warnings()])
+    return Extract("", outline.blocks, warnings=[*warnings, *left_out, *records.warnings()])
 
 
 def _check_extent(package: Package) -> None:

@@ -13,7 +13,7 @@ from services.retrieval.ingest.blocks import Extract, Kind
 from services.retrieval.ingest.delimited import read_csv, read_tsv, separator_of
 from services.retrieval.ingest.records import names_columns
 from services.retrieval.ingest.sheets import read_sheets
-from tests.fakes.documents import Value, ods, ods_row, xlsx, zipped
+from tests.fakes.documents import Value, ods, ods_row, relations, xlsx, zipped
 
 CSV = "Part,Price,Stock\nBlender,100,5\nMixer,250,0\n"
 
@@ -142,6 +142,26 @@ def test_a_number_of_a_sheet_is_read_in_full(number: str, read: str) -> None:
     with zipfile.ZipFile(io.BytesIO(book)) as file:
         entries = {name: file.read(name).replace(b"77777.0", number.encode()) for name in file.namelist()}
     assert texts(read_sheets(zipped(entries))) == ["S", f"Part: a; Price: {read}"]
+
+
+def test_formulas_without_a_value_and_errors_are_said() -> None:
+    cells = (
+        b'<c r="A2"><f>SUM(B1:B9)</f><v></v></c><c r="B2"><f>A1</f></c><c r="C2"><f t="shared" si="0"/><v/></c>'
+        b'<c r="D2"><f>1+1</f><v>2</v></c><c r="E2" t="str"><f>IF(A1,"","x")</f><v></v></c>'
+        b'<c r="F2" t="e"><f>1/0</f><v>#DIV/0!</v></c>'
+    )
+    book = xlsx({"S": [["Part", "Price"], [77777.0]], "T": [["a", "b"], [77777.0]]}, hidden=["T"])
+    with zipfile.ZipFile(io.BytesIO(book)) as file:
+        entries = {name: file.read(name).replace(b'<c r="A2"><v>77777.0</v></c>', cells) for name in file.namelist()}
+    folder = "xl/worksheets/"
+    entries[f"{folder}_rels/sheet1.xml.rels"] = relations({"r1": ("comments", "../comments1.xml")}).encode()
+    entries["xl/comments1.xml"] = b'<comments><commentList><comment ref="A1"/></commentList></comments>'
+    assert list(read_sheets(zipped(entries)).warnings) == [
+        "not read: 1 hidden sheet",
+        "without a value, as they were never computed: 3 formulas",
+        "not read: 1 cell with an error such as #DIV/0!",
+        "not read: 1 comment",
+    ]
 
 
 def test_a_million_empty_rows_take_no_time() -> None:
