@@ -260,6 +260,16 @@ The end.
         assert text_of(markdown(line)) == read
         assert text_of(markdown(f"A|B\n-|-\nx|{line}")) == f"A: x; B: {read}"
 
+    def test_tables_in_html(self) -> None:
+        row = "<tr><td>8443</td><td>TLS</td></tr>"
+        table = f"<table><tr><th>Port</th><th>Use</th></tr>{row}"
+        assert text_of(markdown(f"{table}</table>\n\nEnd.")) == "Port: 8443; Use: TLS\n\nEnd."
+        apart = f"{table}\n\n    {row}\n\n{row}\n</table>\n\nEnd."
+        assert text_of(markdown(f"{table}\n\n- x\n- y\n\n</table>\n\n- z")).endswith("Port: 8443; Use: TLS\n\n- z")
+        assert text_of(markdown(apart)) == "\n".join(["Port: 8443; Use: TLS"] * 3) + "\n\nEnd."
+        assert text_of(markdown(f"- item\n\n  {table}</table>\n")) == "- item\n\nPort: 8443; Use: TLS"
+        assert text_of(markdown("<table>\n\nnever *closed*\n")) == "never *closed*"
+
     def test_badges_comments_and_the_own_contents_are_left_out(self) -> None:
         extract = markdown("""[![Build](https://x/b.svg)](https://x) ![Logo](l.png)
 
