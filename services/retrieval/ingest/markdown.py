@@ -1,6 +1,7 @@
 """Reads Markdown: CommonMark with tables, and the definition lists of PHP Markdown Extra."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
@@ -25,7 +26,6 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,1000}>")
 _TABLE = re.compile(r"<table\b", re.IGNORECASE)
 _TABLE_END = re.compile(r"</table\s*>", re.IGNORECASE)
-MOST_TABLE_LINES = 1000
 _DEFINITION = re.compile(r"\n[ \t]*:[ \t]+")
 
 
@@ -51,6 +51,7 @@ class _Reader:
     def __init__(self, outline: Outline, lines: Sequence[str]) -> None:
         self._outline = outline
         self._lines = lines
+        self._table_ends = [at for at, line in enumerate(lines) if _TABLE_END.search(line)]
         self._read_to = 0
 
     def read(self, tokens: Sequence[Token]) -> None:
@@ -95,12 +96,8 @@ class _Reader:
         first, last = token.map or (0, 0)
         text = token.content
         if not token.level and not _TABLE_END.search(text):
-            ends = (
-                at
-                for at in range(last, min(len(self._lines), last + MOST_TABLE_LINES))
-                if _TABLE_END.search(self._lines[at])
-            )
-            self._read_to = next(ends, last - 1) + 1
+            following = bisect_left(self._table_ends, last)
+            self._read_to = self._table_ends[following] + 1 if following < len(self._table_ends) else last
             text = "\n".join(self._lines[first : self._read_to])
         self._outline.blocks += read_page(text).blocks
 
