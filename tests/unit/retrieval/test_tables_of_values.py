@@ -45,6 +45,26 @@ def test_tsv_has_tabs_alone() -> None:
     assert texts(read_tsv(b"A\tB, C\nx\ty, z\n")) == ["A: x; B, C: y, z"]
 
 
+@pytest.mark.parametrize(
+    ("below", "read"),
+    [
+        ("Bob,fine\nCyd,ok\n", ["name: Bob; note: fine", "name: Cyd; note: ok"]),
+        ('Bob,"a, b"\nCyd,"c\nd"\n', ["name: Bob; note: a, b", "name: Cyd; note: c d"]),
+        ('Bob,"a"b\nCyd,ok\n', ["name: Bob; note: ab", "name: Cyd; note: ok"]),
+    ],
+)
+def test_a_quote_that_nothing_closes_is_of_its_row_alone(below: str, read: list[str]) -> None:
+    extract = read_csv(f'name,note\nEve,"x\ny"\nAda,"never closed\n{below}'.encode())
+    assert texts(extract) == ["name: Eve; note: x y", 'name: Ada; note: "never closed', *read]
+    assert list(extract.warnings) == ["read as written, with a quote that nothing closes: 1 row"]
+
+
+def test_a_mark_of_inches_is_no_quote() -> None:
+    extract = read_csv(b'name,size\npipe,5" wide\nrod,"1, 2"\n')
+    assert texts(extract) == ['name: pipe; size: 5" wide', "name: rod; size: 1, 2"]
+    assert not extract.warnings
+
+
 def test_an_old_encoding_is_named() -> None:
     rows = "Artikel;Größe\n" + "Der Stuhl ist für die Küche und nicht für den Garten;groß\n" * 3
     assert read_csv(rows.encode("cp1252")).encoding == "cp1252"
