@@ -92,7 +92,7 @@ def ods_row(*cells: str | tuple[str, str] | None, attributes: str = "") -> str:
     return f"<table:table-row {attributes}>{body}</table:table-row>"
 
 
-def docx(body: str, core: str = "") -> bytes:
+def docx(body: str, core: str = "", numbering: str = "", parts: Mapping[str, str] | None = None) -> bytes:
     """A Word document with the styles Heading1 and Heading2; `body` has no namespaces but w."""
     main = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
     styles = "".join(
@@ -102,10 +102,14 @@ def docx(body: str, core: str = "") -> bytes:
     return zipped({
         "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
         "_rels/.rels": relations({"r1": ("officeDocument", "word/document.xml")}),
-        "word/_rels/document.xml.rels": relations({"r1": ("styles", "styles.xml")}),
+        "word/_rels/document.xml.rels": relations({
+            "r1": ("styles", "styles.xml"), "r2": ("numbering", "numbering.xml"),
+        }),
+        "word/numbering.xml": f'<w:numbering xmlns:w="{main}">{numbering}</w:numbering>',
         "word/styles.xml": f'<w:styles xmlns:w="{main}">{styles}</w:styles>',
         "word/document.xml": f'<w:document xmlns:w="{main}"><w:body>{body}</w:body></w:document>',
         "docProps/core.xml": core or "<none/>",
+        **{f"word/{name}": f'<w:part xmlns:w="{main}">{part}</w:part>' for name, part in (parts or {}).items()},
     })  # fmt: skip
 
 

@@ -24,8 +24,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading (`level` 1 is the outermost, `title` its text without marks), a paragraph, an item, a row, a definition
-    or code.
+    """A heading (`level` 1 is the outermost, `title` its text without marks; an empty one ends those above it), a
+    paragraph, an item, a row, a definition or code.
 
     `lead` is what its first sentence is to be read after, `later` the same for those behind it; "" for nothing. A
     `whole` block is one sentence; one that is not `quoted` has none. An `introduced` one is read together with the last
@@ -60,7 +60,7 @@ class Extract:
 
 def first_heading(blocks: Sequence[Block]) -> str:
     """The title of the first heading; "" where there is none."""
-    return next((block.title for block in blocks if block.kind is Kind.HEADING), "")
+    return next((block.title for block in blocks if block.kind is Kind.HEADING and block.text), "")
 
 
 def lowered(blocks: Sequence[Block], by: int) -> list[Block]:
@@ -74,7 +74,7 @@ def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:
     spans: list[Span] = []
     at = 0
     for block in blocks:
-        gap = "" if not parts else "\n" if block.tight else "\n\n"
+        gap = "" if not parts or not block.text else "\n" if block.tight else "\n\n"
         parts += (gap, block.text)
         at += len(gap) + len(block.text)
         spans.append((at - len(block.text), at))

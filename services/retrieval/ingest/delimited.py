@@ -70,7 +70,7 @@ def _rows(text: str, separator: str) -> Iterator[list[str]]:
 def _mended_rows(text: str, separator: str, unclosed: list[int]) -> Iterator[list[str]]:
     """The rows of a text where a quote is one too many. What it begins would end far below, or never: its line is a row
     without quotes, and `unclosed` has its number."""
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))
     at = 0
     while at < len(lines):
         strict = len(unclosed) < MOST_UNCLOSED

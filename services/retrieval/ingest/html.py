@@ -35,6 +35,7 @@ _DECLARED = re.compile(
 )
 _SPACE = re.compile(r"\s+")
 _TEXT = "-text"
+_MOST_DIGITS = 4
 
 
 def read_html(data: bytes) -> Extract:
@@ -161,10 +162,12 @@ class _Page:
         if tag in _HEADINGS or tag == "dt":
             self._within_line = node.mem_id
         elif tag in _LISTS:
-            self._lists.append(_Numbers(1 if tag == "ol" else None))
+            self._lists.append(_Numbers(_number(node, "start", 1) if tag == "ol" else None))
             self.outline.open_list()
         elif tag == "li" and self._lists:
             numbers = self._lists[-1]
+            if numbers.following is not None:
+                numbers.following = _number(node, "value", numbers.following)
             self.outline.open_item("- " if numbers.following is None else f"{numbers.following}. ")
             numbers.following = None if numbers.following is None else numbers.following + 1
         elif tag == "dl":
@@ -231,6 +234,12 @@ class _Page:
         if "hidden" in attributes or attributes.get("role") == "navigation" or not _NAVIGATION.isdisjoint(names):
             return tag != "body"
         return tag in _LISTS and not self._lists and _leads_around(node)
+
+
+def _number(node: LexborNode, attribute: str, otherwise: int) -> int:
+    """A list's or an item's number, of at most four digits."""
+    value = node.attributes.get(attribute) or ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else otherwise
 
 
 def _leads_around(node: LexborNode) -> bool:

@@ -37,7 +37,7 @@ def read_pptx(data: bytes) -> Extract:
             before = len(outline.blocks)
             _write(slide, outline)
             _write_notes(package, name, outline)
-            silent += len(outline.blocks) == before
+            silent += not any(block.text for block in outline.blocks[before:])
     title, labels = said_in(package)
     warnings = omissions(
         (hidden, "not read: {} hidden slide(s)"),
@@ -63,9 +63,11 @@ def _slides(package: Package) -> Iterator[str]:
 def _write(slide: Element, outline: Outline) -> None:
     """The slide's title first, wherever it stands."""
     shapes = [(_role(shape), shape) for shape in slide.iter() if local(shape) in ("sp", "tbl")]
-    for role, shape in shapes:
-        if role in _TITLES:
-            outline.heading(1, " ".join(text for _, text in _paragraphs(shape)))
+    titles = [" ".join(text for _, text in _paragraphs(shape)) for role, shape in shapes if role in _TITLES]
+    if not any(titles):
+        outline.end_headings()
+    for title in titles:
+        outline.heading(1, title)
     for role, shape in shapes:
         if local(shape) == "tbl":
             outline.rows(read_rows(list(_rows(shape))))

@@ -23,6 +23,8 @@ comment-reference =>
 """
 # An entry of the table of contents.
 _CONTENTS = re.compile(r'<p>(?:(?!</p>).){0,2000}?<a href="#_Toc(?:(?!</p>).){0,4000}?</p>', re.DOTALL)
+# Items between those of a numbered list, which mammoth ends there: they belong to the one above them.
+_INTERRUPTED = re.compile(r"</li></ol>(<ul>(?:(?!</?[uo]l>).){0,20000}</ul>)<ol>", re.DOTALL)
 
 
 def read_docx(data: bytes) -> Extract:
@@ -35,6 +37,6 @@ def read_docx(data: bytes) -> Extract:
             io.BytesIO(data), style_map=_STYLES, convert_image=mammoth.images.img_element(lambda _: {}),
             external_file_access=False,
         )  # fmt: skip
-    page = read_page(_CONTENTS.sub("", made.value))
+    page = read_page(_INTERRUPTED.sub(r"\1</li>", _CONTENTS.sub("", made.value)))
     title, labels = said_in(package)
     return Extract(title or page.title, page.blocks, labels)

@@ -61,6 +61,12 @@ class TestHtml:
         cells = "<table><tr><th>A</th><th>B</th></tr><tr><td>x</td><td>{}</td></tr></table>"
         assert text_of(html(cells.format(line))) == f"A: x; B: {read}"
 
+    def test_lists_have_the_numbers_that_they_say(self) -> None:
+        page = "<ol start=3><li>A is one.<li>B is one.<li value=7>C is one.<li>D is one.</ol>"
+        page += "<ol start=x><li>E is one.</ol>"
+        numbers = [line.partition(" ")[0] for line in text_of(html(page)).split() if line[0].isdigit()]
+        assert numbers == ["3.", "4.", "7.", "8.", "1."]
+
     def test_headings_are_where_they_say(self) -> None:
         extract = html("<p>intro</p><h1>First</h1><p>x</p><div><h3><a href=#>Third</a></h3></div><h2></h2>")
         headings = [(block.level, block.title) for block in extract.blocks if block.kind is Kind.HEADING]

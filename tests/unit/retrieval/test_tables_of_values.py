@@ -48,7 +48,7 @@ def test_tsv_has_tabs_alone() -> None:
 @pytest.mark.parametrize(
     ("below", "read"),
     [
-        ("Bob,fine\nCyd,ok\n", ["name: Bob; note: fine", "name: Cyd; note: ok"]),
+        ("Bob,fi\x0bne\nCyd,ok\n", ["name: Bob; note: fi ne", "name: Cyd; note: ok"]),
         ('Bob,"a, b"\nCyd,"c\nd"\n', ["name: Bob; note: a, b", "name: Cyd; note: c d"]),
         ('Bob,"a"b\nCyd,ok\n', ["name: Bob; note: ab", "name: Cyd; note: ok"]),
     ],
