@@ -10,6 +10,8 @@ from enum import Enum
 
 from services.retrieval.model import Span
 
+SOFT_HYPHEN = "\xad"
+
 
 class Kind(Enum):
     """What a block is; the value is the word used outside."""
@@ -66,6 +68,20 @@ def first_heading(blocks: Sequence[Block]) -> str:
 def lowered(blocks: Sequence[Block], by: int) -> list[Block]:
     """The blocks with their headings so many levels further down."""
     return [replace(block, level=block.level + by) if block.kind is Kind.HEADING else block for block in blocks]
+
+
+def without_soft_hyphens(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks without marks of where a word may be broken, by which nobody would find it."""
+    return [each for block in blocks if (each := _whole_words(block)).text or not block.text]
+
+
+def _whole_words(block: Block) -> Block:
+    if not any(SOFT_HYPHEN in text for text in (block.text, block.title, block.lead, block.later)):
+        return block
+    text, title, lead, later = (
+        each.replace(SOFT_HYPHEN, "") for each in (block.text, block.title, block.lead, block.later)
+    )
+    return replace(block, text=text, title=title, lead=lead, later=later)
 
 
 def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:

@@ -8,7 +8,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from services.retrieval.ingest.blocks import Extract, Kind, first_heading
 from services.retrieval.ingest.html_depth import check_depth
 from services.retrieval.ingest.html_marks import NEAR, SHIFTED, STRUCK, is_note, shifted
-from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
+from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows, text_of
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
 from services.retrieval.ingest.text import decode
@@ -60,6 +60,13 @@ def read_page(text: str) -> Extract:
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
     return Extract(named or first_heading(page.outline.blocks), page.outline.blocks)
+
+
+def line_of(text: str) -> str:
+    """A page's text in one line. Raises DocumentUnreadable where it is nested too deeply."""
+    check_depth(text)
+    body = LexborHTMLParser(text).body
+    return text_of(body) if body is not None else ""
 
 
 def _read(tree: LexborHTMLParser, navigation: bool) -> "_Page":

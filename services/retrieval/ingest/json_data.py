@@ -6,12 +6,14 @@ Within a row and as fields, names lead to values by dots: `price.amount: 100`.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.html import line_of, read_page
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline, Row
 from services.retrieval.ingest.plain import write_plain
@@ -26,6 +28,12 @@ LONGEST_WORD = 1000
 """A longer text without a space is none for people."""
 _DEEPEST_HEADING = 6
 _TOO_DEEP = f"its values are nested more than {MOST_DEPTH} deep"
+# A text that is HTML from its start to its end.
+_HTML = re.compile(
+    r"\s*<(?:p|div|span|h[1-6]|[uo]l|dl|table|section|article|html|body|b|strong|i|em|a|pre|br)[\s/>]", re.IGNORECASE
+)
+_HTML_END = re.compile(r"(?:</[a-zA-Z][a-zA-Z\d]{0,15}|<br\s*/?)\s*>\s*\Z")
+_LONGEST_END = 40
 # Numbers that a float would not keep as they are written.
 _LITERALS = re.compile(r"\d[.eE][-+\d]|\d{19}")
 _LONGEST_INTEGER = 18
@@ -155,11 +163,16 @@ class _Writer:
                 self._text(text)
             else:
                 self.outline.open_definition(name)
-                self.outline.write(text)
+                self.outline.write(_in_line(text))
                 self.outline.close()
 
     def _text(self, text: str) -> None:
-        write_plain(text, self.outline)
+        if not _is_html(text):
+            write_plain(text, self.outline)
+            return
+        for block in read_page(text).blocks:
+            is_heading = block.kind is Kind.HEADING  # it would stand above the next field, too
+            self.outline.blocks.append(replace(block, kind=Kind.TEXT, quoted=True) if is_heading else block)
 
     def _readable(self, fields: list[Field]) -> list[Field]:
         """Without what is encoded, such as pictures."""
@@ -206,8 +219,17 @@ def _title(value: Mapping[str, Any]) -> Field:
     for name in _TITLES:
         for key, each in value.items():
             if key.lower() == name and _is_name(each) and 0 < len(title := _scalar(each)) <= LONGEST_VALUE:
-                return key, " ".join(title.split())
+                return key, " ".join(_in_line(title).split())
     return "", ""
+
+
+def _is_html(text: str) -> bool:
+    return _HTML.match(text) is not None and _HTML_END.search(text[-_LONGEST_END:]) is not None
+
+
+def _in_line(text: str) -> str:
+    """A text as it is; HTML's without its tags."""
+    return line_of(text) if _is_html(text) else text
 
 
 def _is_name(value: Any) -> bool:
@@ -222,5 +244,5 @@ def _is_row(fields: Sequence[Field]) -> bool:
 def _row(fields: Sequence[Field]) -> Row:
     if not fields:
         return Row("", "")
-    texts = [f"{name}: {text}" if name else text for name, text in fields]
+    texts = [f"{name}: {_in_line(text)}" if name else _in_line(text) for name, text in fields]
     return Row("; ".join(texts), texts[0])

@@ -58,6 +58,15 @@ def test_numbers_of_json_are_read_as_they_are_written() -> None:
             read_json(broken)
 
 
+def test_html_in_json_is_read_without_its_tags() -> None:
+    page = "<h2>Why</h2><p>The answer is <b>42</b> &amp; no other.</p><ul><li>one</li><li>two</li></ul>"
+    rows = [{"name": "A", "note": "<p>The answer is <b>42</b>.</p>"}, {"name": "B", "note": "a < b, <b>"}]
+    assert texts(read_json(packed(rows))) == ["name: A; note: The answer is 42.", "name: B; note: a < b, <b>"]
+    assert texts(read_json(packed({"body": page, "by": "<i>Ann</i>"}))) == [
+        "Why", "The answer is 42 & no other.", "- one\n- two", "by: Ann",
+    ]  # fmt: skip
+
+
 def test_a_long_record_stands_below_its_title() -> None:
     extract = read_json(packed([{"id": 7, "Title": "Why?", "answer": LONG}, {"a": 1}]))
     assert texts(extract) == ["Why?", "id: 7", LONG.strip(), "a: 1"]
