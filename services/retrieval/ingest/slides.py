@@ -25,7 +25,7 @@ def read_pptx(data: bytes) -> Extract:
     """Raises DocumentUnreadable, ContentTooLarge."""
     package = Package(data)
     outline = Outline()
-    hidden = silent = 0
+    hidden = silent = charts = 0
     with reading("the presentation"):
         slides = list(_slides(package))
         for number, name in enumerate(slides, 1):
@@ -36,11 +36,13 @@ def read_pptx(data: bytes) -> Extract:
             outline.page = number
             before = len(outline.blocks)
             _write(slide, outline)
+            charts += sum(local(each) == "chart" for each in slide.iter())
             _write_notes(package, name, outline)
             silent += not any(block.text for block in outline.blocks[before:])
     title, labels = said_in(package)
     warnings = omissions(
         (hidden, "not read: {} hidden slide(s)"),
+        (charts, "not read: {} chart(s)"),
         (silent, f"without text: {{}} of {len(slides):,} slides"),
     )
     title = first_heading(outline.blocks) if title in _UNTITLED else title

@@ -40,6 +40,27 @@ def test_words_table_of_contents_is_left_out() -> None:
     assert texts(read_docx(docx(body))) == ["Warranty", "Two years."]
 
 
+@pytest.mark.parametrize(
+    ("mark", "is_read"), [("<w:vanish/>", False), ('<w:vanish w:val="0"/>', True), ("<w:webHidden/>", True)]
+)
+def test_hidden_text_of_word_is_left_out(mark: str, is_read: bool) -> None:
+    runs = f'<w:r><w:t>Seen.</w:t></w:r><w:r><w:rPr>{mark}</w:rPr><w:t xml:space="preserve"> No.</w:t></w:r>'
+    body = f"<w:p><w:pPr><w:rPr><w:vanish/></w:rPr></w:pPr>{runs}</w:p>"
+    assert texts(read_docx(docx(body + paragraph("Two", "Heading1")))) == ["Seen." + " No." * is_read, "Two"]
+
+
+def test_heads_and_feet_of_words_pages_are_said() -> None:
+    text = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>"
+    parts = {"header1.xml": text.format("Confidential"), "footer1.xml": text.format("7"), "footer2.xml": ""}
+    extract = read_docx(docx(paragraph("Two years."), parts=parts))
+    assert (texts(extract), list(extract.warnings)) == (["Two years."], ["not read: 1 header or footer of pages"])
+
+
+def test_charts_of_slides_are_said() -> None:
+    chart = '<p:graphicFrame><c:chart xmlns:c="urn:c" r:id="r1"/></p:graphicFrame>'
+    assert list(read_pptx(pptx([shape([(0, "Text")]) + chart])).warnings) == ["not read: 1 chart"]
+
+
 def test_slides_are_pages() -> None:
     cell = "<a:tc><a:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></a:txBody></a:tc>"
     row = f"<a:tr>{cell}{cell}</a:tr>"
