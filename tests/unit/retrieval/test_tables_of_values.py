@@ -214,6 +214,14 @@ def test_a_sheet_that_spans_too_much_is_too_large(monkeypatch: pytest.MonkeyPatc
     assert read_sheets(xlsx({"S": [["a", "b"], ["c", "d"]]})).blocks
 
 
+@pytest.mark.parametrize("place", ["XFD1048576", "ZZZZZZZ4294967295"])
+def test_a_cell_that_is_far_away_is_too_large(place: str) -> None:
+    """A column beyond any made the library give up, which is no Exception."""
+    book = xlsx({"S": [["a", "b"], ["c", "d"]]}, {"B2": place})
+    with pytest.raises(ContentTooLarge, match="spans"):
+        read_sheets(book)
+
+
 def bomb() -> bytes:
     return zipped({"xl/worksheets/sheet1.xml": b" " * (64 << 20)})
 
