@@ -30,8 +30,10 @@ def relations(targets: Mapping[str, tuple[str, str]]) -> str:
     return f'<Relationships xmlns="{RELATIONS}">{each}</Relationships>'
 
 
-def xlsx(sheets: Mapping[str, Sequence[Sequence[Value]]], hidden: Sequence[str] = ()) -> bytes:
-    """A workbook."""
+def xlsx(
+    sheets: Mapping[str, Sequence[Sequence[Value]]], hidden: Sequence[str] = (), merged: Sequence[str] = ()
+) -> bytes:
+    """A workbook; in each of its sheets the same ranges, such as A1:B2, are merged."""
     listed = "".join(
         f'<sheet name={quoteattr(name)} sheetId="{at}" r:id="r{at}"{" state=" * (name in hidden)}'
         f"{quoteattr('hidden') * (name in hidden)}/>"
@@ -43,13 +45,15 @@ def xlsx(sheets: Mapping[str, Sequence[Sequence[Value]]], hidden: Sequence[str] 
         "xl/workbook.xml": f'<workbook xmlns="{SHEET}" xmlns:r="{LINKS}"><sheets>{listed}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": relations(places),
     }
+    ranges = "".join(f'<mergeCell ref="{each}"/>' for each in merged)
+    merges = f"<mergeCells>{ranges}</mergeCells>" if merged else ""
     for at, rows in enumerate(sheets.values(), 1):
         body = "".join(
             f'<row r="{row}">{"".join(_cell(value, row, column) for column, value in enumerate(values))}</row>'
             for row, values in enumerate(rows, 1)
         )
         entries[f"xl/worksheets/sheet{at}.xml"] = (
-            f'<worksheet xmlns="{SHEET}"><sheetData>{body}</sheetData></worksheet>'
+            f'<worksheet xmlns="{SHEET}"><sheetData>{body}</sheetData>{merges}</worksheet>'
         )
     return zipped(entries)
 
@@ -63,7 +67,32 @@ def _cell(value: Value, row: int, column: int) -> str:
     return f'<c r="{place}"><v>{value}</v></c>'
 
 
-def docx(body: str, core: str = "") -> bytes:
+def ods(rows: str) -> bytes:
+    """A workbook of one sheet, S; `rows` are its rows, with the namespaces office, table, text."""
+    base = "urn:oasis:names:tc:opendocument:xmlns"
+    spaces = " ".join(f'xmlns:{name}="{base}:{name}:1.0"' for name in ("office", "table", "text"))
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    return zipped({
+        "mimetype": kind,
+        "META-INF/manifest.xml": f'<m:manifest xmlns:m="{base}:manifest:1.0"/>',
+        "content.xml": f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+        f'<table:table table:name="S">{rows}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>",
+    })  # fmt: skip
+
+
+def ods_row(*cells: str | tuple[str, str] | None, attributes: str = "") -> str:
+    """One of its rows: texts, texts with the attributes of their cell, cells that others cover."""
+    body = ""
+    for cell in cells:
+        text, said = cell if isinstance(cell, tuple) else (cell, "")
+        closed = "</table:table-cell>"
+        opened = f'<table:table-cell office:value-type="string" {said}>'
+        body += "<table:covered-table-cell/>" if text is None else f"{opened}<text:p>{escape(text)}</text:p>{closed}"
+    return f"<table:table-row {attributes}>{body}</table:table-row>"
+
+
+def docx(body: str, core: str = "", numbering: str = "", parts: Mapping[str, str] | None = None) -> bytes:
     """A Word document with the styles Heading1 and Heading2; `body` has no namespaces but w."""
     main = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
     styles = "".join(
@@ -73,10 +102,14 @@ def docx(body: str, core: str = "") -> bytes:
     return zipped({
         "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
         "_rels/.rels": relations({"r1": ("officeDocument", "word/document.xml")}),
-        "word/_rels/document.xml.rels": relations({"r1": ("styles", "styles.xml")}),
+        "word/_rels/document.xml.rels": relations({
+            "r1": ("styles", "styles.xml"), "r2": ("numbering", "numbering.xml"),
+        }),
+        "word/numbering.xml": f'<w:numbering xmlns:w="{main}">{numbering}</w:numbering>',
         "word/styles.xml": f'<w:styles xmlns:w="{main}">{styles}</w:styles>',
         "word/document.xml": f'<w:document xmlns:w="{main}"><w:body>{body}</w:body></w:document>',
         "docProps/core.xml": core or "<none/>",
+        **{f"word/{name}": f'<w:part xmlns:w="{main}">{part}</w:part>' for name, part in (parts or {}).items()},
     })  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from enum import Enum
 
 from services.retrieval.model import Span
 
+SOFT_HYPHEN = "\xad"
+
 
 class Kind(Enum):
     """What a block is; the value is the word used outside."""
@@ -24,8 +26,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading (`level` 1 is the outermost, `title` its text without marks), a paragraph, an item, a row, a definition
-    or code.
+    """A heading (`level` 1 is the outermost, `title` its text without marks; an empty one ends those above it), a
+    paragraph, an item, a row, a definition or code.
 
     `lead` is what its first sentence is to be read after, `later` the same for those behind it; "" for nothing. A
     `whole` block is one sentence; one that is not `quoted` has none. An `introduced` one is read together with the last
@@ -60,12 +62,26 @@ class Extract:
 
 def first_heading(blocks: Sequence[Block]) -> str:
     """The title of the first heading; "" where there is none."""
-    return next((block.title for block in blocks if block.kind is Kind.HEADING), "")
+    return next((block.title for block in blocks if block.kind is Kind.HEADING and block.text), "")
 
 
 def lowered(blocks: Sequence[Block], by: int) -> list[Block]:
     """The blocks with their headings so many levels further down."""
     return [replace(block, level=block.level + by) if block.kind is Kind.HEADING else block for block in blocks]
+
+
+def without_soft_hyphens(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks without marks of where a word may be broken, by which nobody would find it."""
+    return [each for block in blocks if (each := _whole_words(block)).text or not block.text]
+
+
+def _whole_words(block: Block) -> Block:
+    if not any(SOFT_HYPHEN in text for text in (block.text, block.title, block.lead, block.later)):
+        return block
+    text, title, lead, later = (
+        each.replace(SOFT_HYPHEN, "") for each in (block.text, block.title, block.lead, block.later)
+    )
+    return replace(block, text=text, title=title, lead=lead, later=later)
 
 
 def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:
@@ -74,7 +90,7 @@ def lay_out(blocks: Sequence[Block]) -> tuple[str, list[Span]]:
     spans: list[Span] = []
     at = 0
     for block in blocks:
-        gap = "" if not parts else "\n" if block.tight else "\n\n"
+        gap = "" if not parts or not block.text else "\n" if block.tight else "\n\n"
         parts += (gap, block.text)
         at += len(gap) + len(block.text)
         spans.append((at - len(block.text), at))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from services.retrieval.errors import DocumentEmpty
-from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.blocks import SOFT_HYPHEN, Extract, without_soft_hyphens
 from services.retrieval.ingest.plain import read_plain
 from services.retrieval.ingest.split import TextPiece, split
 from services.runtime import media_types
@@ -29,10 +29,10 @@ class Digest:
 def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
     """Raises DocumentUnreadable, or DocumentEmpty where there is no text."""
     extract = _reader(media_type)(data)
-    text, pieces = split(extract.blocks, max_chars)
+    text, pieces = split(without_soft_hyphens(extract.blocks), max_chars)
     if not pieces:
         raise DocumentEmpty
-    title = extract.title[:LONGEST_TITLE]
+    title = extract.title.replace(SOFT_HYPHEN, "")[:LONGEST_TITLE]
     return Digest(title, text, pieces, extract.labels, extract.encoding, list(extract.warnings)[:MOST_WARNINGS])
 
 

@@ -7,7 +7,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from services.retrieval.ingest.blocks import Extract, Kind, first_heading
 from services.retrieval.ingest.html_depth import check_depth
-from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows
+from services.retrieval.ingest.html_marks import NEAR, SHIFTED, STRUCK, is_note, shifted
+from services.retrieval.ingest.html_tables import HIDDEN, INLINE, caption_of, data_rows, text_of
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.plain import write_plain
 from services.retrieval.ingest.text import decode
@@ -34,6 +35,7 @@ _DECLARED = re.compile(
 )
 _SPACE = re.compile(r"\s+")
 _TEXT = "-text"
+_MOST_DIGITS = 4
 
 
 def read_html(data: bytes) -> Extract:
@@ -58,6 +60,13 @@ def read_page(text: str) -> Extract:
     title = tree.css_first("title")
     named = _SPACE.sub(" ", title.text()).strip() if title else ""
     return Extract(named or first_heading(page.outline.blocks), page.outline.blocks)
+
+
+def line_of(text: str) -> str:
+    """A page's text in one line. Raises DocumentUnreadable where it is nested too deeply."""
+    check_depth(text)
+    body = LexborHTMLParser(text).body
+    return text_of(body) if body is not None else ""
 
 
 def _read(tree: LexborHTMLParser, navigation: bool) -> "_Page":
@@ -116,10 +125,13 @@ class _Page:
         if tag == "br":
             self._gap = "\n"
             return False
-        if tag in HIDDEN or (not self._navigation and self._is_navigation(tag, node)):
+        if tag in HIDDEN or tag in STRUCK or (not self._navigation and self._is_navigation(tag, node)):
+            return False
+        if tag in SHIFTED:
+            self._text(shifted(node, "" if self._gap else "".join(self._parts[-NEAR:])))
             return False
         if tag in INLINE:
-            return True
+            return not (tag == "a" and is_note(node))
         self.flush()
         if tag == "pre":
             self._preformatted(node.text() or "")
@@ -157,10 +169,12 @@ class _Page:
         if tag in _HEADINGS or tag == "dt":
             self._within_line = node.mem_id
         elif tag in _LISTS:
-            self._lists.append(_Numbers(1 if tag == "ol" else None))
+            self._lists.append(_Numbers(_number(node, "start", 1) if tag == "ol" else None))
             self.outline.open_list()
         elif tag == "li" and self._lists:
             numbers = self._lists[-1]
+            if numbers.following is not None:
+                numbers.following = _number(node, "value", numbers.following)
             self.outline.open_item("- " if numbers.following is None else f"{numbers.following}. ")
             numbers.following = None if numbers.following is None else numbers.following + 1
         elif tag == "dl":
@@ -227,6 +241,12 @@ class _Page:
         if "hidden" in attributes or attributes.get("role") == "navigation" or not _NAVIGATION.isdisjoint(names):
             return tag != "body"
         return tag in _LISTS and not self._lists and _leads_around(node)
+
+
+def _number(node: LexborNode, attribute: str, otherwise: int) -> int:
+    """A list's or an item's number, of at most four digits."""
+    value = node.attributes.get(attribute) or ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else otherwise
 
 
 def _leads_around(node: LexborNode) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from selectolax.lexbor import LexborNode
 
+from services.retrieval.ingest.html_marks import NEAR, SHIFTED, STRUCK, is_note, shifted
 from services.retrieval.ingest.outline import Row
 from services.retrieval.ingest.tables import Cell, read_rows
 
@@ -48,14 +49,22 @@ def caption_of(table: LexborNode) -> str:
 def text_of(node: LexborNode) -> str:
     """All of an element's text in one line, a space between its blocks and a semicolon between its items."""
     parts: list[str] = []
-    for each in node.traverse(include_text=True):
-        if each.tag == _TEXT:
-            if each.parent is None or each.parent.tag not in HIDDEN:
-                parts.append(each.text_content or "")
-        elif each.tag == "li" and any(part.strip() for part in parts):
+    ahead = [node]
+    while ahead:
+        each = ahead.pop()
+        tag = each.tag or ""
+        if tag == _TEXT:
+            parts.append(each.text_content or "")
+        elif tag in SHIFTED:
+            parts.append(shifted(each, "".join(parts[-NEAR:])))
+        elif tag in HIDDEN or tag in STRUCK or (tag == "a" and is_note(each)):
+            continue
+        elif tag == "li" and any(part.strip() for part in parts):
             parts.append("; ")
-        elif each.tag == "br" or each.tag not in INLINE:
+        elif tag == "br" or tag not in INLINE:
             parts.append(" ")
+        if tag not in SHIFTED:
+            ahead += reversed(list(each.iter(include_text=True)))
     return _SPACE.sub(" ", "".join(parts)).replace(" ;", ";").strip()
 
 

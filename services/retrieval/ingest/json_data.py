@@ -3,13 +3,17 @@
 Within a row and as fields, names lead to values by dots: `price.amount: 100`.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.blocks import Extract, Kind
+from services.retrieval.ingest.html import line_of, read_page
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline, Row
 from services.retrieval.ingest.plain import write_plain
@@ -23,6 +27,16 @@ LONGEST_VALUE = 300
 LONGEST_WORD = 1000
 """A longer text without a space is none for people."""
 _DEEPEST_HEADING = 6
+_TOO_DEEP = f"its values are nested more than {MOST_DEPTH} deep"
+# A text that is HTML from its start to its end.
+_HTML = re.compile(
+    r"\s*<(?:p|div|span|h[1-6]|[uo]l|dl|table|section|article|html|body|b|strong|i|em|a|pre|br)[\s/>]", re.IGNORECASE
+)
+_HTML_END = re.compile(r"(?:</[a-zA-Z][a-zA-Z\d]{0,15}|<br\s*/?)\s*>\s*\Z")
+_LONGEST_END = 40
+# Numbers that a float would not keep as they are written.
+_LITERALS = re.compile(r"\d[.eE][-+\d]|\d{19}")
+_LONGEST_INTEGER = 18
 # What a record is called by, the best first; and texts that need no name before them.
 _TITLES = ("title", "name", "heading", "subject", "question", "label", "id", "key")
 _TEXTS = frozenset(
@@ -36,7 +50,7 @@ def read_json(data: bytes) -> Extract:
     """Raises DocumentUnreadable, EncodingUnknown."""
     text = decode(data)
     try:
-        value = orjson.loads(text.text)
+        value = _parsed(text.text)
     except orjson.JSONDecodeError as error:
         raise DocumentUnreadable(f"it is no valid JSON: {str(error)[:200]}") from error
     writer = _Writer()
@@ -53,7 +67,7 @@ def read_json_lines(data: bytes) -> Extract:
     for line in text.text.split("\n"):
         if line.strip():
             try:
-                records.append(orjson.loads(line))
+                records.append(_parsed(line))
             except orjson.JSONDecodeError:
                 broken += 1
     if broken > len(records):
@@ -62,6 +76,26 @@ def read_json_lines(data: bytes) -> Extract:
     writer.value(records)
     warnings = omissions((broken, "no valid JSON: {} line(s)"))
     return Extract("", writer.outline.blocks, encoding=text.encoding, warnings=[*warnings, *writer.warnings()])
+
+
+class _Literal(str):
+    """A number as it is written, such as 499.90."""
+
+
+def _parsed(text: str) -> Any:
+    """The value that a text is, numbers with a fraction or many digits as they are written. Raises JSONDecodeError."""
+    value = orjson.loads(text)
+    if not _LITERALS.search(text):
+        return value
+    del value
+    try:
+        return json.loads(text, parse_float=_Literal, parse_int=_integer)  # of what orjson took: no NaN, no surrogates
+    except RecursionError as error:
+        raise DocumentUnreadable(_TOO_DEEP) from error
+
+
+def _integer(digits: str) -> int | _Literal:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else _Literal(digits)
 
 
 class _Writer:
@@ -129,11 +163,16 @@ class _Writer:
                 self._text(text)
             else:
                 self.outline.open_definition(name)
-                self.outline.write(text)
+                self.outline.write(_in_line(text))
                 self.outline.close()
 
     def _text(self, text: str) -> None:
-        write_plain(text, self.outline)
+        if not _is_html(text):
+            write_plain(text, self.outline)
+            return
+        for block in read_page(text).blocks:
+            is_heading = block.kind is Kind.HEADING  # it would stand above the next field, too
+            self.outline.blocks.append(replace(block, kind=Kind.TEXT, quoted=True) if is_heading else block)
 
     def _readable(self, fields: list[Field]) -> list[Field]:
         """Without what is encoded, such as pictures."""
@@ -150,7 +189,7 @@ def _is_nested(value: Any) -> bool:
 def _fields(path: str, value: Any, depth: int = 0) -> Iterator[Field]:
     """The plain values within a value, each with the names that lead to it. Raises DocumentUnreadable."""
     if depth > MOST_DEPTH:
-        raise DocumentUnreadable(f"its values are nested more than {MOST_DEPTH} deep")
+        raise DocumentUnreadable(_TOO_DEEP)
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _fields(f"{path}.{key}" if path else key, each, depth + 1)
@@ -179,9 +218,22 @@ def _title(value: Mapping[str, Any]) -> Field:
     """The field by which an object is called; empty for none."""
     for name in _TITLES:
         for key, each in value.items():
-            if key.lower() == name and isinstance(each, str | int) and 0 < len(title := _scalar(each)) <= LONGEST_VALUE:
-                return key, " ".join(title.split())
+            if key.lower() == name and _is_name(each) and 0 < len(title := _scalar(each)) <= LONGEST_VALUE:
+                return key, " ".join(_in_line(title).split())
     return "", ""
+
+
+def _is_html(text: str) -> bool:
+    return _HTML.match(text) is not None and _HTML_END.search(text[-_LONGEST_END:]) is not None
+
+
+def _in_line(text: str) -> str:
+    """A text as it is; HTML's without its tags."""
+    return line_of(text) if _is_html(text) else text
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, _Literal)
 
 
 def _is_row(fields: Sequence[Field]) -> bool:
@@ -192,5 +244,5 @@ def _is_row(fields: Sequence[Field]) -> bool:
 def _row(fields: Sequence[Field]) -> Row:
     if not fields:
         return Row("", "")
-    texts = [f"{name}: {text}" if name else text for name, text in fields]
+    texts = [f"{name}: {_in_line(text)}" if name else _in_line(text) for name, text in fields]
     return Row("; ".join(texts), texts[0])

@@ -1,10 +1,10 @@
-"""What documents of Office say of themselves: their title, author and dates."""
+"""What documents of Office have in common: their title, author and dates, how their parts refer to one another."""
 
 from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
 from services.retrieval.errors import DocumentUnreadable
-from services.retrieval.ingest.package import Package
+from services.retrieval.ingest.package import Package, beside
 
 CORE, META = "docProps/core.xml", "meta.xml"
 """Where they say it: Microsoft's formats, and OpenDocument."""
@@ -41,3 +41,21 @@ def attribute(element: Element, name: str) -> str:
 def count(value: str) -> int:
     """A number of cells as an attribute has it, from 1 to 1000; 1 for what is no number."""
     return min(max(int(value), 1), 1000) if value.isascii() and value.isdigit() else 1
+
+
+def relations(package: Package, part: str) -> Mapping[str, tuple[str, str]]:
+    """What a part refers to: the kind of each and the entry's name, by id."""
+    folder, _, name = part.rpartition("/")
+    listing = f"{folder}/_rels/{name}.rels"
+    if listing not in package:
+        return {}
+    return {
+        each.get("Id", ""): (each.get("Type", "").rpartition("/")[2], beside(part, each.get("Target", "")))
+        for each in package.xml(listing)
+        if each.get("TargetMode") != "External"
+    }
+
+
+def relation(element: Element) -> str:
+    """The id of a relation: it has the name of another attribute, in another namespace."""
+    return next((value for key, value in element.attrib.items() if key.endswith("}id")), "")

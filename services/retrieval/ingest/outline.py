@@ -49,13 +49,21 @@ class Outline:
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self.page = 0
+        self._is_headed = False
         self._open: list[_Open] = []
         self._lists: list[int] = []
 
     def heading(self, level: int, text: str, title: str = "") -> None:
         """A heading, and its text without marks where that differs."""
         if text:
+            self._is_headed = True
             self._add(Block(Kind.HEADING, text, level=level, title=(title or text)[:LONGEST_TITLE], quoted=False))
+
+    def end_headings(self) -> None:
+        """What follows is below no heading."""
+        if self._is_headed:
+            self._is_headed = False
+            self._add(Block(Kind.HEADING, "", level=1, quoted=False))
 
     def write(self, text: str, quoted: bool = True) -> None:
         """A paragraph, or the next part of what is open."""

@@ -31,6 +31,8 @@ LATE_SECONDS, MOST_LATE = 60.0, 10_000
 IDLE_SECONDS = 30.0
 START_SECONDS = 30.0
 SAFE = (PLAIN, MARKDOWN)
+# What of Markdown is read by HTML's parser.
+_HTML_TABLE = b"<table"
 
 
 class Readers:
@@ -54,7 +56,7 @@ class Readers:
 
     async def read(self, media_type: str, data: bytes, max_chars: int, owner: Owner = ("",)) -> Digest:
         """The document's text and passages. Raises a DocumentError where it has none that can be read."""
-        if media_type in SAFE and len(data) <= AT_ONCE and is_utf8(data):
+        if media_type in SAFE and len(data) <= AT_ONCE and is_utf8(data) and _HTML_TABLE not in data.lower():
             return digest(media_type, data, max_chars)
         places = self._short if len(data) <= SHORT else self._long
         seconds = min(self._seconds, SECONDS + SECONDS_A_MIB * len(data) / MIB)

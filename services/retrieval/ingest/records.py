@@ -1,8 +1,11 @@
 """Rows of values without marks, as sheets and CSV have them: where tables begin, and what names their columns."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
+from services.retrieval.ingest.merges import Merges
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.tables import MOST_COLUMNS, Cell, read_rows
@@ -16,7 +19,17 @@ LONGEST_NAME = 100
 _VALUE = re.compile(r"[-+(]?\s*(?:[A-Z]{3}\s)?[$€£¥]?\s*[.,]?\d[\d.,:/\s'’TZ-]*[)%$€£¥]?\s*[^\W\d_]{0,3}\.?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
+MOST_HEADERS = 4
+"""Rows of headers above one another."""
+
 Record = list[str]
+
+
+class _Line(NamedTuple):
+    """A row: its values where they stand; in a sheet that has merged cells, its cells."""
+
+    values: Record
+    cells: list[Cell]
 
 
 class Records:
@@ -26,18 +39,19 @@ class Records:
         self._outline = outline
         self._rows = self._cells = 0
         self._left = self._narrowed = self._cut = 0
-        self._columns: Record = []
+        self._heads: list[list[Cell]] = []
+        self._width = 0
 
-    def write(self, rows: Iterable[Sequence[str]]) -> None:
+    def write(self, rows: Iterable[Sequence[str]], merges: Merges | None = None) -> None:
         """One sheet's rows."""
-        self._columns = []
-        region: list[Record] = []
-        for row in rows:
-            record = self._taken(row)
+        self._heads = []
+        region: list[_Line] = []
+        for number, row in enumerate(rows):
+            record = self._taken(row) if row else []
             if any(record):
                 if self._counts(record):
-                    region.append(record)
-            elif region:
+                    region.append(_Line(record, merges.cells(number, record) if merges else []))
+            elif region and not (merges and merges.reach(number)):
                 self._write(region)
                 region = []
         if region:
@@ -66,40 +80,69 @@ class Records:
         self._cells += len(record)
         return True
 
-    def _write(self, region: list[Record]) -> None:
+    def _write(self, region: list[_Line]) -> None:
         """Rows with no empty one between: lines of a single value are text, the others a table."""
-        first = min(at for row in region for at, value in enumerate(row) if value)
-        region = [row[first:] for row in region]
-        table: list[Record] = []
-        for row in region:
-            lone = sum(map(bool, row)) == 1 and bool(row[0])
-            if lone and not table:
-                self._outline.write(row[0])
+        first = min(at for line in region for at, value in enumerate(line.values) if value)
+        table: list[_Line] = []
+        for line in region:
+            values = line.values[first:]
+            if sum(map(bool, values)) == 1 and values[0] and not table:
+                self._outline.write(values[0])
             else:
-                table.append(row)
+                table.append(_Line(values, _behind(line.cells, first)))
         if table:
             self._table(table)
 
-    def _table(self, table: list[Record]) -> None:
-        names = table[0]
-        if names_columns(names, table[1:]):
-            self._columns = names
-            marked = [[Cell(name, header=True) for name in names]]
-            body = table[1:]
-        else:
-            known = len(self._columns) == len(names)
-            marked = [[Cell(name, header=True) for name in self._columns]] if known else []
-            body = table
-        self._outline.rows(read_rows([*marked, *_cells(body)]))
+    def _table(self, table: list[_Line]) -> None:
+        width = len(table[0].values)
+        count = _header_rows(table)
+        rows = [_cells(line, header=at < count) for at, line in enumerate(table)]
+        if count:
+            self._heads, self._width = rows[:count], width
+        elif self._width == width:
+            rows = [*self._heads, *rows]
+        self._outline.rows(read_rows(rows))
 
 
-def names_columns(row: Record, below: Sequence[Record]) -> bool:
-    """Whether the first row of a table names its columns: by short texts, all different, none of them a value."""
+def _cells(line: _Line, header: bool) -> list[Cell]:
+    if line.cells:
+        return [Cell(cell.text, cell.columns, header=header) for cell in line.cells]
+    return [Cell(value, header=header) for value in line.values]
+
+
+def _behind(cells: Sequence[Cell], first: int) -> list[Cell]:
+    """A row's cells from a column on."""
+    at = 0
+    kept: list[Cell] = []
+    for cell in cells:
+        if at >= first:
+            kept.append(cell)
+        at += cell.columns
+        if at > first and not kept:
+            kept = [replace(cell, columns=at - first)]
+    return kept
+
+
+def _header_rows(table: Sequence[_Line]) -> int:
+    """How many rows of a table name its columns: more than one where cells of the first are merged."""
+    first, *below = table
+    covered = sum(cell.columns - 1 for cell in first.cells)
+    count = int(names_columns(first.values, [line.values for line in below], covered))
+    reaching = max((cell.rows for cell in first.cells), default=1)
+    spanning = any(cell.columns > 1 and cell.text for cell in first.cells)
+    more = min(reaching if reaching > 1 else 2, MOST_HEADERS) if spanning or (count and reaching > 1) else 1
+    named = all(_is_name(value, "") for line in table[1:more] for value in line.values if value)
+    return more if 1 < more < len(table) and named else count
+
+
+def names_columns(row: Record, below: Sequence[Record], covered: int = 0) -> bool:
+    """Whether the first row of a table names its columns: by short texts, all different, none of them a value. Of its
+    empty places so many are covered by merged cells."""
     names = [name for name in row if name]
     if len(names) < 2 or all(map(_YEAR.fullmatch, names)):
         return False
     width = max((at + 1 for other in below[:50] for at, value in enumerate(other) if value), default=0)
-    missing = sum(not name for name in [*row, *[""] * width][:width])
+    missing = sum(not name for name in [*row, *[""] * width][:width]) - covered
     following = below[0] if below else []
     return (
         missing <= width // 4
@@ -113,7 +156,3 @@ def _is_name(text: str, below: str) -> bool:
     if _YEAR.fullmatch(text):
         return not _YEAR.fullmatch(below)
     return len(text) <= LONGEST_NAME and not _VALUE.fullmatch(text)
-
-
-def _cells(rows: Iterable[Record]) -> Iterator[list[Cell]]:
-    return ([Cell(value) for value in row] for row in rows)

@@ -1,15 +1,15 @@
 """Reads PPTX: a slide is a page, its title a heading, its texts items, its tables rows, its notes what follows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract, first_heading
 from services.retrieval.ingest.faults import reading
-from services.retrieval.ingest.office import attribute, count, local, said_in
+from services.retrieval.ingest.office import attribute, count, local, relation, relations, said_in
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
-from services.retrieval.ingest.package import Package, beside
+from services.retrieval.ingest.package import Package
 from services.retrieval.ingest.tables import Cell, read_rows
 
 MOST_SLIDES = 5000
@@ -25,7 +25,7 @@ def read_pptx(data: bytes) -> Extract:
     """Raises DocumentUnreadable, ContentTooLarge."""
     package = Package(data)
     outline = Outline()
-    hidden = silent = 0
+    hidden = silent = charts = 0
     with reading("the presentation"):
         slides = list(_slides(package))
         for number, name in enumerate(slides, 1):
@@ -36,11 +36,13 @@ def read_pptx(data: bytes) -> Extract:
             outline.page = number
             before = len(outline.blocks)
             _write(slide, outline)
+            charts += sum(local(each) == "chart" for each in slide.iter())
             _write_notes(package, name, outline)
-            silent += len(outline.blocks) == before
+            silent += not any(block.text for block in outline.blocks[before:])
     title, labels = said_in(package)
     warnings = omissions(
         (hidden, "not read: {} hidden slide(s)"),
+        (charts, "not read: {} chart(s)"),
         (silent, f"without text: {{}} of {len(slides):,} slides"),
     )
     title = first_heading(outline.blocks) if title in _UNTITLED else title
@@ -54,36 +56,20 @@ def _slides(package: Package) -> Iterator[str]:
     if len(listed) > MOST_SLIDES:
         raise ContentTooLarge(f"it has more than {MOST_SLIDES} slides")
     for each in listed:
-        part = parts.get(_relation(each))
+        part = parts.get(relation(each))
         if part is None:
             raise DocumentUnreadable("a slide that the presentation names is not there")
         yield part[1]
 
 
-def relations(package: Package, part: str) -> Mapping[str, tuple[str, str]]:
-    """What a part refers to: the kind of each and the entry's name, by id."""
-    folder, _, name = part.rpartition("/")
-    listing = f"{folder}/_rels/{name}.rels"
-    if listing not in package:
-        return {}
-    return {
-        each.get("Id", ""): (each.get("Type", "").rpartition("/")[2], beside(part, each.get("Target", "")))
-        for each in package.xml(listing)
-        if each.get("TargetMode") != "External"
-    }
-
-
-def _relation(element: Element) -> str:
-    """The id of a relation: it has the name of another attribute, in another namespace."""
-    return next((value for key, value in element.attrib.items() if key.endswith("}id")), "")
-
-
 def _write(slide: Element, outline: Outline) -> None:
     """The slide's title first, wherever it stands."""
     shapes = [(_role(shape), shape) for shape in slide.iter() if local(shape) in ("sp", "tbl")]
-    for role, shape in shapes:
-        if role in _TITLES:
-            outline.heading(1, " ".join(text for _, text in _paragraphs(shape)))
+    titles = [" ".join(text for _, text in _paragraphs(shape)) for role, shape in shapes if role in _TITLES]
+    if not any(titles):
+        outline.end_headings()
+    for title in titles:
+        outline.heading(1, title)
     for role, shape in shapes:
         if local(shape) == "tbl":
             outline.rows(read_rows(list(_rows(shape))))

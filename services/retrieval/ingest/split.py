@@ -57,7 +57,11 @@ def split(blocks: Sequence[Block], max_chars: int) -> tuple[str, list[TextPiece]
 
 def _headings_alone(blocks: Sequence[Block], spans: Sequence[Span], max_chars: int, text: str) -> list[TextPiece]:
     """What there is of a document that has nothing but headings."""
-    placed = [(replace(block, quoted=True, kind=Kind.TEXT), span) for block, span in zip(blocks, spans, strict=True)]
+    placed = [
+        (replace(block, quoted=True, kind=Kind.TEXT), span)
+        for block, span in zip(blocks, spans, strict=True)
+        if block.text
+    ]
     return [_piece(atoms, ()) for atoms in _pack(_atoms(placed, max_chars, text), max_chars)]
 
 
@@ -77,7 +81,10 @@ def _sections(placed: _Placed) -> Iterator[tuple[tuple[str, ...], _Placed]]:
                 section = []
             while section and section[-1][0].level >= block.level:
                 section.pop()
-            path = [above for above in path if above.level < block.level] + [block]
+            path = [above for above in path if above.level < block.level]
+            if not block.text:
+                continue
+            path.append(block)
         elif block.kind is Kind.TEXT and not block.quoted and is_contents(block.text):
             yield tuple(above.title for above in path), section
             section = []

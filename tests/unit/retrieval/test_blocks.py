@@ -43,6 +43,30 @@ class TestHtml:
         assert extract.title == "A & B"
         assert text_of(extract) == "One two\n\nSome bold\ntext\n\n- a\n- b\n\n```\nx\n  y\n```\n\ntail"
 
+    @pytest.mark.parametrize(
+        ("line", "read"),
+        [
+            ("<del>30</del><ins>25</ins> kr, <s>now</s> <strike>x</strike>then", "25 kr, then"),
+            ("10<sup>6</sup> W/m<sup>2</sup>, x<sup>n</sup>, 10<sup>-6</sup>", "10^6 W/m^2, x^n, 10^-6"),
+            ("1<sup>1</sup>/<sub>2</sub> m, <sup>3</sup>/<sub>4</sub> in", "1 1/2 m, 3/4 in"),
+            ("1<sup>st</sup> M<sup>me</sup> 30<sup>*</sup>", "1st Mme 30*"),
+            ("H<sub>2</sub>O, 10<sub>2</sub>, V<sub>max</sub>", "H2O, 10_2, V_max"),
+            ('alders<sup><a href="#n1">1</a></sup>, reeds<a epub:type="noteref" href="#n2">2</a>', "alders, reeds"),
+            ('a<sup class="reference">[1]</sup>, b<a href="#f"><sup>2</sup></a>', "a, b"),
+            ("the note<sup>3</sup> here.<sup>4</sup>", "the note [3] here. [4]"),
+        ],
+    )
+    def test_marks_within_a_line(self, line: str, read: str) -> None:
+        assert text_of(html(f"<p>{line}</p>")) == read
+        cells = "<table><tr><th>A</th><th>B</th></tr><tr><td>x</td><td>{}</td></tr></table>"
+        assert text_of(html(cells.format(line))) == f"A: x; B: {read}"
+
+    def test_lists_have_the_numbers_that_they_say(self) -> None:
+        page = "<ol start=3><li>A is one.<li>B is one.<li value=7>C is one.<li>D is one.</ol>"
+        page += "<ol start=x><li>E is one.</ol>"
+        numbers = [line.partition(" ")[0] for line in text_of(html(page)).split() if line[0].isdigit()]
+        assert numbers == ["3.", "4.", "7.", "8.", "1."]
+
     def test_headings_are_where_they_say(self) -> None:
         extract = html("<p>intro</p><h1>First</h1><p>x</p><div><h3><a href=#>Third</a></h3></div><h2></h2>")
         headings = [(block.level, block.title) for block in extract.blocks if block.kind is Kind.HEADING]
@@ -227,6 +251,30 @@ The end.
     def test_what_only_refers_is_no_sentence(self) -> None:
         extract = markdown("It runs. See [more](c.md). As told in\nthe [guide](g.md). [Bare](d.md): and so on.")
         assert quotes(extract) == ["It runs.", "As told in\nthe [guide](g.md).", "and so on."]
+
+    @pytest.mark.parametrize(
+        ("line", "read"),
+        [
+            ("~~Old: 5 bar~~ New: ~~6~~7 bar.", "New: 7 bar."),
+            ("a <del>30</del><ins>25</ins> kr", "a 25 kr"),
+            ("10<sup>6</sup>, H<sub>2</sub>O, note<sup>[1](#n)</sup>", "10^6, H2O, note"),
+            ("Cost \\$5 &amp; &lt;b&gt;", "Cost \\$5 & <b>"),
+            ("`&amp; ~~x~~` \\~~no~~ ~/a and ~/b", "`&amp; ~~x~~` \\~~no~~ ~/a and ~/b"),
+        ],
+    )
+    def test_marks_within_a_line(self, line: str, read: str) -> None:
+        assert text_of(markdown(line)) == read
+        assert text_of(markdown(f"A|B\n-|-\nx|{line}")) == f"A: x; B: {read}"
+
+    def test_tables_in_html(self) -> None:
+        row = "<tr><td>8443</td><td>TLS</td></tr>"
+        table = f"<table><tr><th>Port</th><th>Use</th></tr>{row}"
+        assert text_of(markdown(f"{table}</table>\n\nEnd.")) == "Port: 8443; Use: TLS\n\nEnd."
+        apart = f"{table}\n\n    {row}\n\n{row}\n</table>\n\nEnd."
+        assert text_of(markdown(f"{table}\n\n- x\n- y\n\n</table>\n\n- z")).endswith("Port: 8443; Use: TLS\n\n- z")
+        assert text_of(markdown(apart)) == "\n".join(["Port: 8443; Use: TLS"] * 3) + "\n\nEnd."
+        assert text_of(markdown(f"- item\n\n  {table}</table>\n")) == "- item\n\nPort: 8443; Use: TLS"
+        assert text_of(markdown("<table>\n\nnever *closed*\n")) == "never *closed*"
 
     def test_badges_comments_and_the_own_contents_are_left_out(self) -> None:
         extract = markdown("""[![Build](https://x/b.svg)](https://x) ![Logo](l.png)

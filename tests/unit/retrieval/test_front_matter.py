@@ -29,12 +29,26 @@ class TestReadFrontMatter:
         "text",
         [
             "# Text", "text\n---\na: 1\n---\n", "---\na: 1\n", "---\njust a rule\n---\n", "---\n- a\n---\n",
-            "---\n---\n", "---\na: [\n---\n", "---\na: &x [1]\nb: *x\n---\n", f"---\na: {'[' * 200}{']' * 200}\n---\n",
+            "---\n---\n", "---\nA rule: [\nand text\n---\n",
             "---\n? [a]\n: 1\n---\n", f"---\na: {'x' * MOST_BYTES}\n---\n", "---\na: !!python/name:os.system\n",
         ],
     )  # fmt: skip
     def test_what_is_text_like_any_other(self, text: str) -> None:
         assert read_front_matter(text.encode()) == FrontMatter()
+
+    @pytest.mark.parametrize(
+        ("block", "fault"),
+        [
+            ("title: Release: 2.0\ntags: [a\n", "line 2: mapping values are not allowed"),
+            ("# ours\na: [\n  b\n- c\n", "line 6: "), ("a: 1\nb: &x [1]\nc: *x\n", "line 4: "),
+            (f"a: {'[' * 200}{']' * 200}\n", "deep"), ("title: Gr\udcf6\udcdfe\n", "UTF-8"),
+        ],
+    )  # fmt: skip
+    def test_what_fails_to_be_yaml_is_left_out_and_said(self, block: str, fault: str) -> None:
+        data = f"---\n{block}---\nThe weir.".encode("utf-8", "surrogateescape")
+        found = digest(MARKDOWN, data, 1000)
+        assert (found.title, found.labels, found.text) == ("", {}, "The weir.")
+        assert fault in found.warnings[0]
 
     def test_only_of_markdown(self) -> None:
         text = "---\ntitle: The gate\na: 1\n---\nThe weir."

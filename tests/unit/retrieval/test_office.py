@@ -9,6 +9,7 @@ from services.retrieval.ingest.digest import digest
 from services.retrieval.ingest.opendocument import read_odt
 from services.retrieval.ingest.package import Package, beside
 from services.retrieval.ingest.slides import read_pptx
+from services.retrieval.ingest.split import split
 from services.retrieval.ingest.word import read_docx
 from services.runtime import media_types
 from tests.fakes.documents import docx, epub, odt, paragraph, pptx, shape, word_table, zipped
@@ -39,6 +40,27 @@ def test_words_table_of_contents_is_left_out() -> None:
     assert texts(read_docx(docx(body))) == ["Warranty", "Two years."]
 
 
+@pytest.mark.parametrize(
+    ("mark", "is_read"), [("<w:vanish/>", False), ('<w:vanish w:val="0"/>', True), ("<w:webHidden/>", True)]
+)
+def test_hidden_text_of_word_is_left_out(mark: str, is_read: bool) -> None:
+    runs = f'<w:r><w:t>Seen.</w:t></w:r><w:r><w:rPr>{mark}</w:rPr><w:t xml:space="preserve"> No.</w:t></w:r>'
+    body = f"<w:p><w:pPr><w:rPr><w:vanish/></w:rPr></w:pPr>{runs}</w:p>"
+    assert texts(read_docx(docx(body + paragraph("Two", "Heading1")))) == ["Seen." + " No." * is_read, "Two"]
+
+
+def test_heads_and_feet_of_words_pages_are_said() -> None:
+    text = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>"
+    parts = {"header1.xml": text.format("Confidential"), "footer1.xml": text.format("7"), "footer2.xml": ""}
+    extract = read_docx(docx(paragraph("Two years."), parts=parts))
+    assert (texts(extract), list(extract.warnings)) == (["Two years."], ["not read: 1 header or footer of pages"])
+
+
+def test_charts_of_slides_are_said() -> None:
+    chart = '<p:graphicFrame><c:chart xmlns:c="urn:c" r:id="r1"/></p:graphicFrame>'
+    assert list(read_pptx(pptx([shape([(0, "Text")]) + chart])).warnings) == ["not read: 1 chart"]
+
+
 def test_slides_are_pages() -> None:
     cell = "<a:tc><a:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></a:txBody></a:tc>"
     row = f"<a:tr>{cell}{cell}</a:tr>"
@@ -61,11 +83,36 @@ def test_slides_are_pages() -> None:
         (1, Kind.LIST, "  - from dams"),
         (1, Kind.LIST, "- Power is what the whole valley lives on."),
         (1, Kind.TEXT, "Say hello."),
+        (3, Kind.HEADING, ""),
         (3, Kind.TABLE, "Part: Blender; Note: red"),
     ]
     assert extract.blocks[2].lead == "Water"
     assert list(extract.warnings) == ["not read: 1 hidden slide", "without text: 1 of 4 slides"]
     assert extract.title == "Overview"
+    text, pieces = split(extract.blocks, 1000)
+    assert [(piece.headings, text[slice(*piece.span)].partition("\n")[0]) for piece in pieces] == [
+        (("Overview",), "Overview"), ((), "Part: Blender; Note: red"),
+    ]  # fmt: skip
+    assert text.endswith("Say hello.\n\nPart: Blender; Note: red")
+
+
+def test_a_slide_of_its_title_alone_is_read() -> None:
+    extract = read_pptx(pptx([shape([(0, "Thanks")], "title"), ""]))
+    text, pieces = split(extract.blocks, 1000)
+    assert (text, [piece.span for piece in pieces]) == ("Thanks", [(0, 6)])
+
+
+def test_words_numbers_go_on_behind_bullets() -> None:
+    numbering = (
+        '<w:abstractNum w:abstractNumId="{0}"><w:lvl w:ilvl="0"><w:numFmt w:val="{1}"/></w:lvl></w:abstractNum>'
+        '<w:num w:numId="{0}"><w:abstractNumId w:val="{0}"/></w:num>'
+    )
+    item = (
+        '<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="{}"/></w:numPr></w:pPr><w:r><w:t>{}</w:t></w:r></w:p>'
+    )
+    body = "".join(item.format(*each) for each in [(1, "Drain it."), (2, "Use a bucket."), (1, "Open it.")])
+    book = docx(body, numbering=numbering.format(1, "decimal") + numbering.format(2, "bullet"))
+    assert texts(read_docx(book)) == ["1. Drain it.", "  - Use a bucket.", "2. Open it."]
 
 
 @pytest.mark.parametrize("levels", [[0, 1, 2, 0], [2, 1, 0], [1, 3, 2, 3, 0, 5], [0, 0], [3, 0, 3]])

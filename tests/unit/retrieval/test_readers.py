@@ -65,6 +65,14 @@ def test_what_is_no_text_is_not(data: bytes) -> None:
         decode(data)
 
 
+def test_soft_hyphens_are_left_out() -> None:
+    page = "<title>In\xadlet</title><h1>Tem\xadperature</h1>"
+    page += "<ul><li>Lim\xadits:<ul><li>The in\xadlet is hot.</li></ul></li></ul>"
+    found = digest("text/html", page.encode(), 1000)
+    assert (found.title, found.text) == ("Inlet", "Temperature\n\n- Limits:\n  - The inlet is hot.")
+    assert (found.pieces[0].headings, set(found.pieces[0].leads)) == (("Temperature",), {"", "Limits"})
+
+
 def test_digest_splits_what_it_reads() -> None:
     found = digest(media_types.MARKDOWN, b"# T\n\nfirst\n\n## S\n\nsecond", 1200)
     assert found.title == "T"

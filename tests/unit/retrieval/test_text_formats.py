@@ -48,6 +48,25 @@ def test_an_object_is_its_fields_and_what_is_within_by_name() -> None:
     assert extract.title == "Rivers"
 
 
+def test_numbers_of_json_are_read_as_they_are_written() -> None:
+    extract = read_json(b'{"title": 1.50, "a": 499.90, "b": [1299.00, 1E5], "id": 12345678901234567890123, "n": -7}')
+    assert texts(extract) == ["title: 1.50", "a: 499.90", "b: 1299.00, 1E5", "id: 12345678901234567890123", "n: -7"]
+    assert extract.title == ""
+    assert texts(read_json_lines(b'{"a": 1.10}\n{"a": 2.0}')) == ["a: 1.10", "a: 2.0"]
+    for broken in (b'{"a": 1.5, "b": NaN}', b'{"a": 1.5, "b": "\\ud800"}'):
+        with pytest.raises(DocumentUnreadable):
+            read_json(broken)
+
+
+def test_html_in_json_is_read_without_its_tags() -> None:
+    page = "<h2>Why</h2><p>The answer is <b>42</b> &amp; no other.</p><ul><li>one</li><li>two</li></ul>"
+    rows = [{"name": "A", "note": "<p>The answer is <b>42</b>.</p>"}, {"name": "B", "note": "a < b, <b>"}]
+    assert texts(read_json(packed(rows))) == ["name: A; note: The answer is 42.", "name: B; note: a < b, <b>"]
+    assert texts(read_json(packed({"body": page, "by": "<i>Ann</i>"}))) == [
+        "Why", "The answer is 42 & no other.", "- one\n- two", "by: Ann",
+    ]  # fmt: skip
+
+
 def test_a_long_record_stands_below_its_title() -> None:
     extract = read_json(packed([{"id": 7, "Title": "Why?", "answer": LONG}, {"a": 1}]))
     assert texts(extract) == ["Why?", "id: 7", LONG.strip(), "a: 1"]
