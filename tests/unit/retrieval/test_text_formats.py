@@ -146,7 +146,6 @@ def test_of_an_endless_header_the_beginning_is_read() -> None:
     assert texts(extract)[-1] == "water"
 
 
-
 @pytest.mark.parametrize("charset", ["iso-8859-1", "no-such", "utf-8", "us-ascii"])
 def test_a_charset_that_is_wrong_costs_nothing_but_letters(charset: str) -> None:
     head = f"Subject: x\nContent-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: 8bit\n\n".encode()
