@@ -51,19 +51,19 @@ class AgentService:
         if dry_run:
             latest = await self._store.get(tenant, spec.name)
             if latest is not None and latest.digest == meaning:
-                return self._kept(latest, spec), False
+                return await self._kept(latest, spec), False
             version = (latest.version if latest else 0) + 1
-            return self._kept(Stored(spec.name, version, text, meaning, 0), spec), True
+            return await self._kept(Stored(spec.name, version, text, meaning, 0), spec), True
         stored, changed = await self._store.apply(tenant, spec.name, text, meaning)
         if changed:
             self._registry.changed(tenant)
-        return self._kept(stored, spec), changed
+        return await self._kept(stored, spec), changed
 
     async def get(self, tenant: str, name: str, version: int = 0) -> RegisteredAgent:
         """Raises AgentNotFound."""
         stored = await self._store.get(tenant, name, version)
         if stored is not None:
-            return self._kept(stored)
+            return await self._kept(stored)
         own = await self._store.get(tenant, name)
         if own is None and version in (0, SHIPPED_VERSION) and self._registry.shipped_spec(name) is not None:
             return self._shipped(name)
@@ -83,7 +83,7 @@ class AgentService:
         """All versions of an agent, the latest first. Raises AgentNotFound."""
         stored = await self._store.versions(tenant, name, limit + 1, before)
         if stored or before is not None:
-            return [self._kept(each) for each in stored[:limit]], len(stored) > limit
+            return [await self._kept(each) for each in stored[:limit]], len(stored) > limit
         return [await self.get(tenant, name)], False
 
     async def delete(self, tenant: str, name: str, version: int = 0) -> int:
@@ -101,9 +101,9 @@ class AgentService:
         if self._registry.is_model(spec.name):
             raise BadAgent([Problem("name", f"there is a model {spec.name!r}; an agent needs a name of its own")])
 
-    def _kept(self, stored: Stored, spec: AgentSpec | None = None) -> RegisteredAgent:
+    async def _kept(self, stored: Stored, spec: AgentSpec | None = None) -> RegisteredAgent:
         try:
-            spec = spec or parse(stored.spec)
+            spec = spec if spec is not None else await asyncio.to_thread(parse, stored.spec)
         except BadAgent as error:
             why = f"the spec is no longer valid: {error.message}"
             return RegisteredAgent(
