@@ -1,11 +1,11 @@
 """Keeping agents: applying, showing, listing and deleting their specs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
-from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, MayNotCall, ShippedAgent
+from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, MayNotGive, ShippedAgent
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.store import AgentStore, Stored
@@ -38,15 +38,16 @@ class AgentService:
         self._check_tools = check_tools
 
     async def apply(
-        self, tenant: str, text: str, *, dry_run: bool, may_call: Callable[[str], bool] = lambda model: True
+        self, tenant: str, text: str, *, dry_run: bool, may: Callable[[str], bool] = lambda permission: True
     ) -> tuple[RegisteredAgent, bool]:
         """Store the next version, unless it means the same as the latest; the agent, and whether it changed.
-        `may_call`: whether its author may ask a model, as the agent does for others. Raises BadAgent, MayNotCall."""
+        `may`: whether its author has a permission, as the agent asks models and reads collections for others. Raises
+        BadAgent, MayNotGive."""
         spec = await asyncio.to_thread(parse, text, self._check_tools)
         self._check_name(spec)
-        for model in self._registry.models_of(spec):
-            if not may_call(model):
-                raise MayNotCall(spec.name, model)
+        for permission, what in self._given(spec):
+            if not may(permission):
+                raise MayNotGive(spec.name, permission, what)
         meaning = digest(spec)
         if dry_run:
             latest = await self._store.get(tenant, spec.name)
@@ -95,6 +96,13 @@ class AgentService:
         if self._registry.shipped_spec(name) is not None and version in (0, SHIPPED_VERSION):
             raise ShippedAgent(name)
         raise AgentNotFound(name, version)
+
+    def _given(self, spec: AgentSpec) -> Iterator[tuple[str, str]]:
+        """The permissions that whoever calls the agent needs not have, and what for."""
+        for model in self._registry.models_of(spec):
+            yield f"models.call:{model}", "a model that it asks"
+        for collection in spec.read_collections:
+            yield f"collections.read:{collection}", "a collection that it reads"
 
     def _check_name(self, spec: AgentSpec) -> None:
         """Raises BadAgent for the name of a model, which the agent would hide."""

@@ -187,8 +187,17 @@ class AgentSpec(SpecPart):
         """The tools, with those that are there without being listed."""
         return with_search(self.tools, self.retrieval.mode)
 
+    @property
+    def read_collections(self) -> tuple[str, ...]:
+        """The collections that the agent reads for whoever may call it; one that a caller chooses is not among them."""
+        reads = self.retrieval.mode == "always" or _has_search(self.tool_entries)
+        return tuple(dict.fromkeys(self.retrieval.collections)) if reads else ()
+
 
 def with_search(tools: Sequence[Any], mode: object) -> tuple[Any, ...]:
     """The tools of a spec; one that retrieves by tool has `search` without listing it."""
-    listed = any(entry == "search" or (isinstance(entry, dict) and entry.get("tool") == "search") for entry in tools)
-    return tuple(tools) if mode != "tool" or listed else ("search", *tools)
+    return tuple(tools) if mode != "tool" or _has_search(tools) else ("search", *tools)
+
+
+def _has_search(tools: Sequence[Any]) -> bool:
+    return any(entry == "search" or (isinstance(entry, dict) and entry.get("tool") == "search") for entry in tools)

@@ -104,7 +104,7 @@ async def test_a_stored_spec_that_takes_too_many_steps_fails_its_own_runs_only(s
     await store.apply("acme", "fine", "name: fine\nmodel: small", "digest")
     found = registry(store)
     for _ in range(2):
-        with pytest.raises(ModelUnavailable, match="'bomb' cannot run: .* more than 10000 steps"):
+        with pytest.raises(ModelUnavailable, match=r"'bomb' cannot run: .* more than 10000 steps"):
             await found.find("acme", "bomb")
     assert (await found.find("acme", "fine")).name == "fine"
     assert (await AgentService(store, found).get("acme", "bomb")).unavailable.endswith("and filters)")
