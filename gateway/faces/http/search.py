@@ -9,7 +9,6 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
 from gateway.access.authorize import require
-from gateway.access.permissions import DEFAULT_COLLECTION
 from gateway.faces.http.message import Body, Request, as_json
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
@@ -17,6 +16,7 @@ from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
+from services.runtime.needs import DEFAULT_COLLECTION
 
 FIELDS = ("collection", "query", "limit", "filter", "mode")
 MOST_HITS = 100
