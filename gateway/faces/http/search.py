@@ -12,6 +12,7 @@ from gateway.access.authorize import require
 from gateway.faces.http.message import Body, Request, as_json
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.proto_json import fill
 from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
 from services.runtime import clients
@@ -47,7 +48,7 @@ class SearchFace:
 
 
 def read(body: Json) -> pb.SearchRequest:
-    """Raises BadRequest, which names the field."""
+    """Raises InvalidArgument, which names the field."""
     fields.known(body, FIELDS, "")
     mode = fields.maybe_text(body, "mode")
     if mode not in MODES:
@@ -62,10 +63,9 @@ def read(body: Json) -> pb.SearchRequest:
 
 
 def _filter(given: Json) -> pb.Filter:
-    try:
-        return json_format.ParseDict(given, pb.Filter())
-    except json_format.ParseError as error:
-        raise BadRequest(f"filter has must, must_not and any, as over gRPC: {error}", "filter") from error
+    found = pb.Filter()
+    fill(found, given, "filter")
+    return found
 
 
 def _hit(hit: pb.Hit) -> Json:
