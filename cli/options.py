@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
+from click.core import ParameterSource
 
 from cli.errors import USAGE, CliError
 from cli.interrupt import Interrupt
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Verb = Callable[..., Any]
 DATA_DEFAULT = Path(".headworks")
 CA_META = "headworks.ca"
+GROUP_META = "headworks.group"
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -43,6 +45,20 @@ class MeshOptions:
         from cli.edge import find_edge
 
         return connect(find_edge(self.data, self.edge, self.key), self.timeout, self.interrupt)
+
+
+class GroupOption(click.Option):
+    """An option that may stand before a group's verb too, as in `collections --data DIR documents NAME`: what is given
+    there goes before a variable's value, what the verb itself is given before both."""
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, click.Parameter]) -> tuple[Any, ParameterSource]:
+        value, source = super().consume_value(ctx, opts)
+        given: dict[str | None, Any] = ctx.meta.setdefault(GROUP_META, {})
+        if source is ParameterSource.COMMANDLINE:
+            given[self.name] = value
+        elif self.name in given:
+            return given[self.name], ParameterSource.COMMANDLINE
+        return value, source
 
 
 def on_mesh(seconds: float) -> Callable[[Verb], Verb]:
@@ -73,23 +89,33 @@ def _mesh_options(verb: Verb) -> Verb:
     verb = json_option(verb)
     verb = click.option(
         "--key",
+        cls=GroupOption,
         envvar="HEADWORKS_KEY",
         help="API key; by default the development key of the data directory. Other accounts can read command lines: "
         "better set HEADWORKS_KEY.",
     )(verb)
     verb = click.option(
-        "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="HEADWORKS_CA", expose_value=False,
-        callback=_store_ca, help="PEM file of the CA of an edge with https; by default the running mesh's.",
+        "--ca", cls=GroupOption, type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="HEADWORKS_CA",
+        expose_value=False, callback=_store_ca,
+        help="PEM file of the CA of an edge with https; by default the running mesh's.",
     )(verb)  # fmt: skip
     verb = click.option(
-        "--edge", envvar="HEADWORKS_EDGE", help="Address of the edge, http://HOST:PORT; by default the running mesh's."
+        "--edge",
+        cls=GroupOption,
+        envvar="HEADWORKS_EDGE",
+        help="Address of the edge, http://HOST:PORT; by default the running mesh's.",
     )(verb)
     return data_option(verb)
 
 
 def _timeout_option(seconds: float) -> Callable[[Verb], Verb]:
     return click.option(
-        "--timeout", type=click.FloatRange(min=0.1), default=seconds, show_default=True, help="Longest wait in seconds."
+        "--timeout",
+        cls=GroupOption,
+        type=click.FloatRange(min=0.1),
+        default=seconds,
+        show_default=True,
+        help="Longest wait in seconds.",
     )
 
 
@@ -107,6 +133,7 @@ def ca_option() -> Path | None:
 def data_option(verb: Verb) -> Verb:
     return click.option(
         "--data",
+        cls=GroupOption,
         type=click.Path(file_okay=False, path_type=Path),
         envvar="HEADWORKS_DATA",
         help="Data directory of the mesh; by default .headworks here or in a folder above.",
@@ -118,7 +145,7 @@ def timings_option(verb: Verb) -> Verb:
 
 
 def json_option(verb: Verb) -> Verb:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(verb)
+    return click.option("--json", "as_json", cls=GroupOption, is_flag=True, help="Print JSON for programs.")(verb)
 
 
 def collection_option(verb: Verb) -> Verb:

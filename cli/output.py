@@ -28,6 +28,7 @@ _PARTS = re.compile(r"\s+|\S+")
 # What a terminal would obey rather than show: control characters, and those that turn the direction of what follows.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 DEGRADED = "degraded: the embedding model is gone, and the search went by words alone"
+NOT_RERANKED = "not reranked: the mesh serves no reranker, or it did not answer"
 
 
 def json_text(value: object, indent: int | None = None) -> str:
@@ -99,6 +100,11 @@ def print_done(on: MeshOptions, text: str, **record: Any) -> None:
         print_json(record)
     else:
         click.echo(text)
+
+
+def shortcomings(degraded: bool, not_reranked: bool) -> list[str]:
+    """What a search had to do without, in words."""
+    return [note for note, there in ((DEGRADED, degraded), (NOT_RERANKED, not_reranked)) if there]
 
 
 def warn(text: str) -> None:

@@ -19,6 +19,7 @@ from gateway.calls.agents import Agents
 from gateway.calls.assembly import open_bare, open_guards, open_pipeline
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.embed import EmbedCalls
+from gateway.calls.rerank import RerankCalls
 from gateway.calls.runs import RunCalls
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
@@ -136,9 +137,10 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
     bare = await open_bare(settings, models, pipeline, resources)
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
+    reranker = RerankCalls(pipeline, triton, TimeLimit.of(settings.service, "rerank_seconds", settings.rerank_seconds))
     await records.changes.open()
 
-    openai = OpenAIFace(orchestrator, runs, bare, embedder)
+    openai = OpenAIFace(orchestrator, runs, bare, embedder, reranker)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:

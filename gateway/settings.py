@@ -133,7 +133,8 @@ class GatewaySettings(ServerSettings):
     oidc_timeout_seconds: float = Field(5, gt=0, description="Longest time the issuer may take to answer.")
     orchestrator_target: str = Field("xds:///orchestrator", description="gRPC target of the orchestrator.")
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
-    triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings.")
+    triton_target: str = Field("xds:///triton", description="gRPC target of Triton, for /v1/embeddings and /v1/rerank.")
+    rerank_seconds: float = Field(30, gt=0, description="Longest time one batch of texts may take to be reranked.")
     embed_seconds: float = Field(30, gt=0, description="Longest time one batch of embeddings may take.")
     upstreams_file: Path | None = Field(
         None,

@@ -135,10 +135,14 @@ class MeshClient:
         response = await self._retrieval.GetDocument(request, timeout=CALL_SECONDS, **self._call)
         return [_passage(passage) for passage in response.passages]
 
-    async def search(self, collection: str, query: str, mode: pb.SearchMode.ValueType, limit: int) -> Sequence[Passage]:
-        """The passages found, best first."""
-        request = pb.SearchRequest(collection=collection, query=query, mode=mode, limit=limit)
+    async def search(
+        self, collection: str, query: str, mode: pb.SearchMode.ValueType, limit: int, rerank: int = 0
+    ) -> Sequence[Passage]:
+        """The passages found, best first. Raises BenchError where they were to be reranked and were not."""
+        request = pb.SearchRequest(collection=collection, query=query, mode=mode, limit=limit, rerank=rerank)
         response = await self._retrieval.Search(request, timeout=CALL_SECONDS, **self._call)
+        if response.not_reranked:
+            raise BenchError(f"the hits were not reranked: does the mesh serve a reranker? {query}")
         return [_passage(hit.passage) for hit in response.hits]
 
     async def ask(self, collection: str, question: str, max_sentences: int) -> RunAnswer:

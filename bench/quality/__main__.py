@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from statistics import median
 from typing import TypeVar
 
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
@@ -19,13 +21,14 @@ from bench.load import rpc
 from bench.load.turns import in_turn
 from bench.xquad import corpus as xquad
 from bench.xquad.corpus import Corpus, Paragraph, Question
+from services.models.rerank.check import LATE_INTERACTION
 from services.runtime.embedders import EMBEDDERS
 
 T = TypeVar("T")
 
-HYBRID, DENSE, LEXICAL = "hybrid", "dense only", "BM25 only"
+HYBRID, DENSE, LEXICAL, RERANKED = "hybrid", "dense only", "BM25 only", "hybrid, reranked"
 MODES = {HYBRID: pb.SEARCH_MODE_HYBRID, DENSE: pb.SEARCH_MODE_DENSE, LEXICAL: pb.SEARCH_MODE_LEXICAL}
-HIT1, HIT3 = "hit@1", "hit@3"
+HIT1, HIT3, MS = "hit@1", "hit@3", "ms a search"
 FIRST, FIRST_TWO, DECLINED_ALL = "answer in first quote", "answer in first two", "declined"
 MISSING, THERE = "declined, article missing", "declined, article there"
 SEARCH, HALVES = "search and answers", "half of the articles"
@@ -53,6 +56,7 @@ EXAMPLES = """\
   python -m bench.quality
   python -m bench.quality --languages en --concurrency 4 --json quality.json
   python -m bench.quality --languages de hi --embedder multilingual-e5-small
+  python -m bench.quality --languages en --rerank 20 --concurrency 1
   python -m bench.quality --mesh .headworks"""
 
 
@@ -69,6 +73,10 @@ class Quality:
         """Hits by one kind of search; with hybrid search, the answers of runs too."""
         return asyncio.run(self._search(mode))
 
+    def reranked(self, rerank: int) -> Figures:
+        """Hits by hybrid search, of which so many are reranked."""
+        return asyncio.run(self._reranked(rerank))
+
     def halves(self) -> Figures:
         """What is declined where half of the articles are there; each half in turn."""
         return asyncio.run(self._halves())
@@ -83,13 +91,30 @@ class Quality:
             await client.drop(collection)
         return figures
 
-    async def _hits(self, client: rpc.MeshClient, collection: str, mode: pb.SearchMode.ValueType) -> dict[str, float]:
-        async def places(question: Question) -> tuple[bool, bool]:
-            found = [passage.document_id for passage in await client.search(collection, question.text, mode, 3)]
-            return question.paragraph.id in found[:1], question.paragraph.id in found
+    async def _reranked(self, rerank: int) -> Figures:
+        collection = f"bench-quality-{self._corpus.language}"
+        async with rpc.client(self._mesh) as client:
+            await fill(client, collection, self._corpus.paragraphs, self._embedder)
+            figures = await self._hits(client, collection, pb.SEARCH_MODE_HYBRID, rerank)
+            await client.drop(collection)
+        return figures
+
+    async def _hits(
+        self, client: rpc.MeshClient, collection: str, mode: pb.SearchMode.ValueType, rerank: int = 0
+    ) -> dict[str, float]:
+        async def places(question: Question) -> tuple[bool, bool, float]:
+            started = time.perf_counter()
+            passages = await client.search(collection, question.text, mode, 3, rerank)
+            took = time.perf_counter() - started
+            found = [passage.document_id for passage in passages]
+            return question.paragraph.id in found[:1], question.paragraph.id in found, 1000 * took
 
         placed = await self._all(places)
-        return {HIT1: share([first for first, _ in placed]), HIT3: share([three for _, three in placed])}
+        return {
+            HIT1: share([first for first, _, _ in placed]),
+            HIT3: share([three for _, three, _ in placed]),
+            MS: median(took for _, _, took in placed),
+        }
 
     async def _answers(self, client: rpc.MeshClient, collection: str) -> dict[str, float]:
         runs = await self._all(lambda question: client.ask(collection, question.text, SENTENCES))
@@ -139,10 +164,9 @@ def holds(question: Question, run: rpc.RunAnswer, quotes: int) -> bool:
 def measure(options: argparse.Namespace, say: Say) -> Report:
     """Start a mesh, ask it everything, stop it. Raises BenchError."""
     corpora = [xquad.load(options.data, language) for language in options.languages]
-    embedders = {"HEADWORKS_MODELS_EMBEDDERS": options.embedder} if options.embedder else {}
-    with running(options.mesh, say, MeshConfig(settings=embedders)) as mesh:
+    with running(options.mesh, say, MeshConfig(settings=_settings(options))) as mesh:
         qualities = [(Quality(mesh, corpus, options.concurrency, options.embedder), corpus) for corpus in corpora]
-        cases = [case for quality, corpus in qualities for case in _cases(quality, corpus)]
+        cases = [case for quality, corpus in qualities for case in _cases(quality, corpus, options.rerank)]
         results = alternate(cases, options.rounds, say)
         restarts = dict(mesh.restarts)
     return Report(
@@ -165,12 +189,24 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
             },
             "restarts": restarts,
             "embedder": options.embedder,
+            "rerank": options.rerank,
+            "reranker": options.reranker if options.rerank else "",
         },
     )
 
 
-def _cases(quality: Quality, corpus: Corpus) -> list[Case]:
+def _settings(options: argparse.Namespace) -> dict[str, str]:
+    """Those of a mesh that serves what is measured; a busy machine is given time to rerank."""
+    settings = {"HEADWORKS_MODELS_EMBEDDERS": options.embedder} if options.embedder else {}
+    if options.rerank:
+        settings |= {"HEADWORKS_MODELS_RERANKER": options.reranker, "HEADWORKS_RETRIEVAL_RERANK_SECONDS": "60"}
+    return settings
+
+
+def _cases(quality: Quality, corpus: Corpus, rerank: int) -> list[Case]:
     sides = [Side(name, partial(quality.search, mode), peer=name != HYBRID) for name, mode in MODES.items()]
+    if rerank:
+        sides.append(Side(RERANKED, partial(quality.reranked, rerank)))
     language = LANGUAGES[corpus.language]
     return [Case(f"{language}, {SEARCH}", sides), Case(f"{language}, {HALVES}", [Side(HYBRID, quality.halves)])]
 
@@ -193,6 +229,14 @@ def _options() -> argparse.Namespace:
     made.add_argument(
         "--embedder", choices=list(EMBEDDERS), default="", help="of the collections; a mesh that runs must serve it"
     )
+    made.add_argument(
+        "--rerank",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also rerank the best N; a mesh that runs must serve that (0)",
+    )
+    made.add_argument("--reranker", default=LATE_INTERACTION, metavar="NAME", help=f"the reranker ({LATE_INTERACTION})")
     made.add_argument("--concurrency", type=positive, default=8, metavar="N", help="questions asked at once (8)")
     return made.parse_args()
 

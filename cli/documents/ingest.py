@@ -163,11 +163,8 @@ def _missing(scan: "FileScan", stored: "Sequence[Document]", yes: bool) -> "Miss
 
     here = {file.id: file for file in scan.files}
     missing = find_missing(stored, here, scan.searched)
-    if missing.doubts and not yes:
-        raise CliError(
-            f"{'; '.join(missing.doubts)}: is something not mounted? "
-            "If they are to be deleted, add --yes. Nothing was done"
-        )
+    if missing.question and not yes:
+        raise CliError(f"{missing.question}. Nothing was done")
     return missing
 
 

@@ -46,6 +46,12 @@ class MissingDocuments:
     elsewhere: int = 0
     doubts: list[str] = field(default_factory=list)
 
+    @property
+    def question(self) -> str:
+        """The doubts, and what takes them away; empty where there are none."""
+        doubts = "; ".join(self.doubts)
+        return doubts and f"{doubts}: is something not mounted? If they are to be deleted, add --yes"
+
 
 def find_missing(
     stored: Iterable[Any], found: Mapping[str, object], searched: Iterable[SearchedPath]

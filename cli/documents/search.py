@@ -7,7 +7,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 
 from cli.documents.filters import filter_option, make_filter
 from cli.options import MeshOptions, collection_option, on_mesh, timings_option
-from cli.output import DEGRADED, console, print_json, print_timings, put, shorten, timings_ms, warn
+from cli.output import console, print_json, print_timings, put, shortcomings, shorten, timings_ms, warn
 from services.runtime.language.markdown import plain
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ _LABEL = 12
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="Hits at most.")
 @click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="Signals to use.")
 @filter_option("--where")
+@click.option(
+    "--rerank", type=click.IntRange(0, 100), default=0, metavar="N", help="Have the reranker read the best N again."
+)
 @click.option("--explain", is_flag=True, help="Say how the signals were weighed, and why.")
 @timings_option
 @on_mesh(30)
 def search(
-    query: str, collection: str, limit: int, mode: str, conditions: tuple[str, ...], explain: bool, timings: bool,
-    on: MeshOptions,
+    query: str, collection: str, limit: int, mode: str, conditions: tuple[str, ...], rerank: int, explain: bool,
+    timings: bool, on: MeshOptions,
 ) -> None:  # fmt: skip
     """Find the passages that best answer QUERY, each with its score taken apart.
 
@@ -36,24 +39,30 @@ def search(
     Examples:
       headworks search "outlier ejection" --collection docs
       headworks search "toner of the WF-M5799" --explain
+      headworks search "when does a budget begin anew?" --rerank 20 --explain
       headworks search budget --mode lexical --filter media_type=text/markdown
       headworks search "travel costs" --filter team=hydro --filter status!=draft
     """
     request = pb.SearchRequest(
         collection=collection, query=query, limit=limit,
         mode=pb.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}"), filter=make_filter(conditions),
+        rerank=rerank,
     )  # fmt: skip
     with on.client() as client:
         response = client.retrieval.Search(request)
     hits = [_hit(hit) for hit in response.hits]
     took = timings_ms(response.timings)
     if on.as_json:
-        header = {"query_script": response.query_script, "degraded": response.degraded}
+        header = {
+            "query_script": response.query_script,
+            "degraded": response.degraded,
+            "not_reranked": response.not_reranked,
+        }
         ranking = {"ranking": explained(response.ranking)} if explain else {}
         print_json({**header, **ranking, "hits": hits, "timings_ms": took})
         return
-    if response.degraded:
-        warn(DEGRADED)
+    for note in shortcomings(response.degraded, response.not_reranked):
+        warn(note)
     if explain:
         print_ranking(console(), explained(response.ranking))
     _print(hits)

@@ -72,7 +72,7 @@ class SourceReport:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Read the sources, report what would change, and change nothing.")
 @click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
-@click.option("--yes", is_flag=True, help="Delete what a source had even where nothing is in it any more.")
+@click.option("--yes", is_flag=True, help="Delete what a source had even where it, or a folder in it, is empty now.")
 @on_mesh(3600)
 def sync(file: Path, dry_run: bool, names: tuple[str, ...], yes: bool, on: MeshOptions) -> int:
     """Keep collections equal to the sources in FILE: folders, sites, checkouts, archives, exports.
@@ -127,8 +127,8 @@ def sync_source(
     on: MeshOptions,
 ) -> SourceReport:
     """Make the collection equal to a source, whose paths are relative to `base`; nothing is changed in a `dry_run`.
-    `even_empty` deletes all of a source in which nothing is left. Raises grpc.RpcError where the mesh is at fault, not
-    the collection, and CliError."""
+    `even_empty` deletes though nothing is left in a source, or in a folder of it. Raises grpc.RpcError where the mesh
+    is at fault, not the collection, and CliError."""
     from cli.documents.sources.reading import reading
     from cli.documents.sources.source import BadSource
     from cli.documents.sync_plan import make_plan

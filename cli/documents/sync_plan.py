@@ -7,6 +7,7 @@ from typing import Any
 
 from headworks.retrieval.v1.document_pb2 import Document
 
+from cli.documents.missing import find_missing
 from cli.documents.sources.source import Source, SourceDocument, SourceScan, sha256_of
 from cli.documents.sync_file import SourceSpec
 from services.runtime.labels import RESERVED
@@ -22,7 +23,8 @@ class SourcePlan:
     `gone` those of it that it has no more.
 
     `failures` are what could not be read or taken, each with why. `kept` counts documents that were not found and are
-    not deleted, because the source was not seen whole, or nothing was in it: `doubt` says which.
+    not deleted, because the source was not seen whole, nothing was in it, or a folder of theirs is empty: `doubt` says
+    which.
     """
 
     documents: list[SourceDocument] = field(default_factory=list)
@@ -38,7 +40,7 @@ def make_plan(
     spec: SourceSpec, source: Source, stored: Iterable[Document], workspace: Path, even_empty: bool
 ) -> SourcePlan:
     """Read the source and compare. `stored` is all that the collection has; `even_empty` deletes though nothing was
-    found. Raises BadSource."""
+    found, or a folder is empty. Raises BadSource."""
     by_id = {document.id: document for document in stored}
     own = {name: each for name, each in by_id.items() if each.metadata.get(SOURCE) == spec.name}
     scan = source.scan({name: each.content_hash for name, each in own.items()}, workspace)
@@ -58,8 +60,9 @@ def make_plan(
     if missing and not scan.complete:
         plan.doubt = "the source was not seen whole"
     elif missing and not plan.documents and not even_empty:
-        plan.doubt = "nothing was found there; if that is right, add --yes"
-        plan.failures[spec.name] = plan.doubt
+        plan.doubt = plan.failures[spec.name] = "nothing was found there; if that is right, add --yes"
+    elif not even_empty and (question := find_missing(missing, {}, scan.searched).question):
+        plan.doubt = plan.failures[spec.name] = question
     if plan.doubt:
         plan.kept = len(missing)
     else:

@@ -23,6 +23,7 @@ class Answer:
     citations: list[Citation] = field(default_factory=list)
     finish_reason: str = ""
     degraded: bool = False
+    not_reranked: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
     timings_ms: Timings = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Answer:
                 return event.text.text
             case "passages":
                 self.degraded = self.degraded or event.passages.degraded
+                self.not_reranked = self.not_reranked or event.passages.not_reranked
             case "citation":
                 self.citations.append(event.citation.citation)
             case "usage":
@@ -56,6 +58,7 @@ class Answer:
             "answer": self.text,
             "finish_reason": self.finish_reason,
             "degraded": self.degraded,
+            "not_reranked": self.not_reranked,
             "citations": [as_dict(citation) | {"span": as_dict(citation.span)} for citation in self.citations],
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
             "timings_ms": self.timings_ms,

@@ -10,7 +10,7 @@ from headworks.orchestrator.v1 import run_pb2
 from cli import shell
 from cli.documents.filters import filter_option, make_filter
 from cli.options import MeshOptions, on_mesh, read_option, timings_option
-from cli.output import DEGRADED, Flow, console, print_citations, print_json, print_timings, warn
+from cli.output import Flow, console, print_citations, print_json, print_timings, shortcomings, warn
 from cli.runs.answers import Answer, gather, with_gateway
 from cli.runs.ends import check_end
 from cli.runs.wording import approval
@@ -62,8 +62,8 @@ def ask(
     if on.as_json:
         print_json(record)
         return
-    if answer.degraded:
-        warn(DEGRADED)
+    for note in shortcomings(answer.degraded, answer.not_reranked):
+        warn(note)
     print_citations(record["citations"])
     if timings:
         print_timings(answer.timings_ms)

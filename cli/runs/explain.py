@@ -11,7 +11,7 @@ from headworks.type.v1 import usage_pb2
 from cli import shell
 from cli.brief import counted
 from cli.options import MeshOptions, on_mesh
-from cli.output import DEGRADED, console, print_json, put, shorten
+from cli.output import console, print_json, put, shortcomings, shorten
 from cli.runs import wording
 from cli.runs.find import find_run
 
@@ -156,7 +156,8 @@ def _started(run_id: str, started: pb.RunStarted) -> str:
 
 def _passages(retrieved: pb.PassagesRetrieved) -> tuple[str, tuple[str, ...]]:
     passages = retrieved.passages
-    how = f" ({DEGRADED})" if retrieved.degraded else ""
+    notes = shortcomings(retrieved.degraded, retrieved.not_reranked)
+    how = f" ({'; '.join(notes)})" if notes else ""
     if not passages:
         return f"nothing was retrieved{how}", ()
     details = (f"{one.score:.3f}  {one.title or one.document_id} ({one.passage_id})" for one in passages)

@@ -17,7 +17,7 @@ from cli.documents.filters import filter_option, make_filter
 from cli.errors import interrupted
 from cli.messages import enum_word
 from cli.options import MeshOptions, on_mesh, read_option
-from cli.output import DEGRADED, Flow, console, json_text, put, shorten, warn
+from cli.output import Flow, console, json_text, put, shortcomings, shorten, warn
 from cli.runs import wording
 from cli.runs.ends import check_end
 from cli.runs.find import find_run
@@ -230,7 +230,8 @@ def line(event: RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kind
             return kind, f"{event.run_id} of {event.started.model}{version}"
         case "passages":
             titles = ", ".join(one.title or one.document_id for one in event.passages.passages) or "none"
-            return kind, f"{titles} ({DEGRADED})" if event.passages.degraded else titles
+            notes = shortcomings(event.passages.degraded, event.passages.not_reranked)
+            return kind, f"{titles} ({'; '.join(notes)})" if notes else titles
         case "text":
             return kind, event.text.text
         case "reasoning":

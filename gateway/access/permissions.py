@@ -74,6 +74,8 @@ HTTP: Mapping[str, Needs] = {
     # The body is JSON: the face asks with `authorize`, once it has read it.
     "POST /v1/chat/completions": nothing,
     "POST /v1/embeddings": nothing,
+    "POST /v1/rerank": nothing,
+    "POST /v2/rerank": nothing,
     "POST /v1/search": nothing,
     "GET /v1/models": plain("models.read:*"),
     "GET /v1/models/{model}": of_param("models.read", "model"),

@@ -1,14 +1,14 @@
 """Calls of the embedder."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from gateway.calls.call import BUDGET, ModelCall
+from gateway.calls.batches import in_batches
 from gateway.calls.pipeline import CallPipeline
 from gateway.calls.request import ModelRequest
-from services.llm.price import FREE
 from services.llm.tokens import estimate_prompt
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
@@ -43,36 +43,20 @@ class EmbedCalls:
         """Vectors, float32 [n, 384], and how many tokens the texts have; settled. Raises a DomainError."""
         tokens = estimate_prompt(texts)
         asked = ModelRequest(model, texts, prompt_tokens=tokens, answer_tokens=0, lasts=False, instructs=False)
-        admitted = await self._pipeline.admit(call, asked, FREE)
-        try:
-            vectors, tokens = [], 0
-            for start in range(0, len(admitted.texts), BATCH):
-                batch = await self._embed(list(admitted.texts[start : start + BATCH]), call)
-                _check(batch.lengths, start)
-                vectors.append(batch.vectors)
-                tokens += batch.tokens
-                admitted.begin()
-                admitted.meter.report(tokens, 0, 0)
-                await _cover(admitted)
-            admitted.finish("stop")
-            await admitted.settle()
-        except Exception:
-            admitted.close("error")
-            raise
-        finally:
-            admitted.close("cancelled")
+        vectors, tokens = await in_batches(self._pipeline, call, asked, partial(self._batches, call))
         return np.concatenate(vectors), tokens
+
+    async def _batches(
+        self, call: Call, texts: Sequence[str]
+    ) -> AsyncGenerator[tuple[npt.NDArray[np.float32], int], None]:
+        for start in range(0, len(texts), BATCH):
+            batch = await self._embed(list(texts[start : start + BATCH]), call)
+            _check(batch.lengths, start)
+            yield batch.vectors, batch.tokens
 
     async def _embed(self, texts: list[str], call: Call) -> Embeddings:
         with clients.limited(self._limit, call, "the embedding of a batch of texts"):
             return await self._triton.embed(texts, timeout=outgoing(self._limit.seconds, call)["timeout"])
-
-
-async def _cover(call: ModelCall) -> None:
-    """Reserve for what was used so far. Raises BudgetExceeded."""
-    if not (call.covered() or await call.extend()):
-        call.finish(BUDGET)
-        raise call.exceeded
 
 
 def _check(lengths: npt.NDArray[np.int32], start: int) -> None:

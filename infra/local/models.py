@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from infra.local.options import BadOptions, Options
 from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
+from services.models.rerank.check import CannotRerank, check_reranker
 from services.models.settings import ModelsSettings, adapters, further_embedders
 from services.models.weights import WeightsNotFound
 from services.runtime.settings import prefix
@@ -97,6 +98,17 @@ def check_embedders(options: Options) -> None:
         for spec in specs:
             FILES[spec.name].find()
     except WeightsNotFound as error:
+        raise BadOptions(str(error)) from error
+
+
+def check_rerank(options: Options) -> None:
+    """Raises BadOptions where the reranker cannot be served."""
+    reranker = models_settings(options).reranker
+    if not reranker:
+        return
+    try:
+        check_reranker(reranker)
+    except CannotRerank as error:
         raise BadOptions(str(error)) from error
 
 

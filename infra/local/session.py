@@ -53,6 +53,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
     try:
         options = models.with_llm(options)
         models.check_embedders(options)
+        models.check_rerank(options)
         models.check_catalogue(options)
         models.check_tools(options)
         check_guards(options)

@@ -1,4 +1,5 @@
-"""The network of the embedders in plain torch: wordpiece ids in, token states out. BERT's, 384 wide, of any depth.
+"""BERT's network in plain torch: wordpiece ids in, token states out. Of any depth, width and number of heads; those of
+the embedders are the defaults.
 
 It needs torch and safetensors only: importing transformers would cost seconds and hundreds of megabytes.
 """
@@ -26,6 +27,18 @@ STEP = 16
 LARGEST = 1e30
 
 WORDS = "embeddings.word_embeddings.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the tensors of a checkpoint do not tell: heads, the norms' epsilon, and what all names begin with."""
+
+    heads: int = HEADS
+    epsilon: float = EPSILON
+    prefix: str = ""
+
+
+MINILM_FORM = Form()
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
 
@@ -82,9 +95,10 @@ class Norm:
 
     weight: torch.Tensor
     bias: torch.Tensor
+    epsilon: float
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return fn.layer_norm(x, (WIDTH,), self.weight, self.bias, EPSILON)
+        return fn.layer_norm(x, self.weight.shape, self.weight, self.bias, self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +125,12 @@ class Group:
         at = real.flatten().nonzero().squeeze(1) if len(lengths) > 1 else None
         return cls(start, sum(lengths), len(lengths), length, at, mask[:, None, None, :])
 
-    def attend(self, qkv: torch.Tensor) -> torch.Tensor:
+    def attend(self, qkv: torch.Tensor, heads: int) -> torch.Tensor:
         """The attention of the group's rows [tokens, 3 * width]: [tokens, width]."""
-        heads = self._pad(qkv).view(self.batch, self.length, 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
-        attended = attention(heads, self.mask) if self.length > PADDED else short_attention(heads, self.mask)
-        flat = attended.transpose(1, 2).reshape(-1, WIDTH)
+        width = qkv.shape[1] // 3
+        parts = self._pad(qkv).view(self.batch, self.length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+        attended = attention(parts, self.mask) if self.length > PADDED else short_attention(parts, self.mask)
+        flat = attended.transpose(1, 2).reshape(-1, width)
         return flat[: self.tokens] if self.at is None else flat.index_select(0, self.at)
 
     def _pad(self, rows: torch.Tensor) -> torch.Tensor:
@@ -171,6 +186,7 @@ def short_attention(heads: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 class Layer:
     """One transformer block: attention, then the feed-forward part, each with its residual and norm."""
 
+    heads: int
     qkv: Linear
     out: Linear
     norm1: Norm
@@ -180,20 +196,20 @@ class Layer:
 
     def __call__(self, x: torch.Tensor, texts: Sequence[Group]) -> torch.Tensor:
         qkv = self.qkv(x)
-        attended = [group.attend(qkv[group.start : group.start + group.tokens]) for group in texts]
+        attended = [group.attend(qkv[group.start : group.start + group.tokens], self.heads) for group in texts]
         spare = len(x) - texts[-1].start - texts[-1].tokens
-        x = self.norm1(x + self.out(torch.cat([*attended, x.new_zeros(spare, WIDTH)])))
+        x = self.norm1(x + self.out(torch.cat([*attended, x.new_zeros(spare, x.shape[1])])))
         return self.norm2(x + self.down(self.up(x)))
 
 
 class Weights:
     """The checkpoint's tensors by name, in one dtype; but for those of the words, of which a text needs few."""
 
-    def __init__(self, file: Path, dtype: torch.dtype) -> None:
+    def __init__(self, file: Path, dtype: torch.dtype, form: Form = MINILM_FORM) -> None:
+        self._form = form
+        named = {name.removeprefix(form.prefix): part for name, part in load_file(file).items()}
         self._tensors = {
-            name: part if name == WORDS else part.to(dtype)
-            for name, part in load_file(file).items()
-            if part.is_floating_point()
+            name: part if name == WORDS else part.to(dtype) for name, part in named.items() if part.is_floating_point()
         }
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -207,7 +223,7 @@ class Weights:
 
     def norm(self, name: str) -> Norm:
         """A layer normalisation."""
-        return Norm(self[f"{name}.weight"], self[f"{name}.bias"])
+        return Norm(self[f"{name}.weight"], self[f"{name}.bias"], self._form.epsilon)
 
     def linear(self, *names: str, gelu: bool = False) -> Linear:
         """One map that does the work of several with the same input, their outputs side by side."""
@@ -216,14 +232,16 @@ class Weights:
 
     def attention(self, at: str) -> Linear:
         """Queries, keys and values by one map, the queries scaled as their products are to be."""
+        head_width = len(self[f"{at}.query.bias"]) // self._form.heads
         for part in ("weight", "bias"):
-            scaled = self._tensors[f"{at}.query.{part}"] / HEAD_WIDTH**0.5
+            scaled = self._tensors[f"{at}.query.{part}"] / head_width**0.5
             self._tensors[f"{at}.query.{part}"] = scaled
         return self.linear(*(f"{at}.{part}" for part in ("query", "key", "value")))
 
     def layer(self, at: str) -> Layer:
         """A transformer block."""
         return Layer(
+            heads=self._form.heads,
             qkv=self.attention(f"{at}.attention.self"),
             out=self.linear(f"{at}.attention.output.dense"),
             norm1=self.norm(f"{at}.attention.output.LayerNorm"),
@@ -236,22 +254,26 @@ class Weights:
 class Bert:
     """Token ids in, the last layer's states out."""
 
-    def __init__(self, file: Path, dtype: torch.dtype | None = None) -> None:
-        weights = Weights(file, dtype or fastest())
+    def __init__(self, weights: Weights) -> None:
         self._words = weights[WORDS]
         types = weights["embeddings.token_type_embeddings.weight"]
         self._positions = weights["embeddings.position_embeddings.weight"] + types[0]
+        self._second = types[-1] - types[0]
         self._norm = weights.norm("embeddings.LayerNorm")
         self._layers = weights.layers
 
     @torch.inference_mode()
-    def __call__(self, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """The states float32 [tokens, 384] of each text's ids, one forward pass for all."""
+    def __call__(self, texts: Sequence[Sequence[int]], firsts: Sequence[int] | None = None) -> list[torch.Tensor]:
+        """The states float32 [tokens, width] of each text's ids, one forward pass for all. `firsts`: how many ids of
+        each are of the first of its two parts, where texts are pairs."""
         lengths = [len(text) for text in texts]
         tokens = sum(lengths)
         spare = rounded(tokens) - tokens
         ids = torch.tensor([token for text in texts for token in text] + [0] * spare)
         places = torch.cat([self._positions[:length] for length in (*lengths, *[1] * spare)])
+        if firsts is not None:
+            ahead = [number >= first for first, length in zip(firsts, lengths, strict=True) for number in range(length)]
+            places[:tokens][torch.tensor(ahead)] += self._second
         x = self._norm(fn.embedding(ids, self._words).to(places.dtype) + places)
         together = groups(lengths)
         for layer in self._layers:

@@ -9,11 +9,13 @@ import numpy.typing as npt
 import torch
 from tokenizers import Encoding, Tokenizer
 
-from services.models.bert import WIDTH, Bert
+from services.models.bert import WIDTH, Bert, Weights, fastest
 
 Vectors = npt.NDArray[np.float32]
 Sentences = npt.NDArray[np.int8]
 Spans = npt.NDArray[np.int32]
+# float32 [tokens, 384]: of a text's wordpieces, a marker before and one behind.
+TokenStates = Vectors
 
 MAX_TOKENS = 512
 # No more characters than this are tokenised: 512 wordpieces seldom span a quarter of them.
@@ -48,7 +50,7 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._bert = Bert(folder / "model.safetensors", dtype)
+        self._bert = Bert(Weights(folder / "model.safetensors", dtype or fastest()))
 
     def encode(self, texts: Sequence[str], spans: Sequence[Spans | None] | None = None) -> list[Encoded]:
         """Each text's vector, in order; where `spans` has its sentences [n, 2] (characters), also theirs."""
@@ -60,6 +62,14 @@ class Encoder:
             own = None if spans is None else spans[number]
             results[number] = _pool(states, encodings[number], None if own is None else own + len(self._prefix))
         return [results[number] for number in range(len(texts))]
+
+    def token_states(self, texts: Sequence[tuple[str, int]]) -> list[TokenStates]:
+        """The states of each text's wordpieces, of which so many are read, markers included."""
+        cut = [self._prefix + text[:MAX_CHARACTERS] for text, _ in texts]
+        encodings = self._tokenizer.encode_batch_fast(cut)
+        ids = [_shortened(encoding.ids, most) for encoding, (_, most) in zip(encodings, texts, strict=True)]
+        found = dict(self._states(ids))
+        return [found[number] for number in range(len(texts))]
 
     def _states(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, Vectors]]:
         """The token states [tokens, 384] of each text with its number, shortest text first."""
@@ -86,6 +96,11 @@ def unit(vectors: Vectors) -> Vectors:
     """The rows at length one; a row of zeros stays."""
     scaled: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
     return scaled
+
+
+def _shortened(ids: Sequence[int], most: int) -> Sequence[int]:
+    """So many wordpieces at most, the marker at the end among them."""
+    return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def _pool(states: Vectors, encoding: Encoding, spans: Spans | None) -> Encoded:

@@ -1,4 +1,4 @@
-"""The error that both models share."""
+"""The error that all models share."""
 
 
 class InvalidRequest(Exception):

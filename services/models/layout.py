@@ -8,8 +8,10 @@ import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
+from services.models.rerank.check import check_reranker
 from services.models.settings import ModelsSettings, further_embedders
 from services.runtime.embedders import MINILM
+from services.runtime.reranker import RERANKER
 
 REPOSITORY = Path(__file__).parent / "repository"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, not a temporary file
@@ -54,8 +56,9 @@ def lay_out_backend(target: Path) -> Path:
 def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
     """Writes the checked-in repository to TARGET with the settings in its config.pbtxt files; returns TARGET."""
     _replace(REPOSITORY, target)
-    if not settings.llm:
-        shutil.rmtree(target / LLM)
+    for model, served in ((LLM, settings.llm), (RERANKER, settings.reranker)):
+        if not served:
+            shutil.rmtree(target / model)
     for model, render in RENDER.items():
         if not (target / model).is_dir():
             continue
@@ -95,9 +98,18 @@ def render_llm(config: str, settings: ModelsSettings) -> str:
     return _set_parameter(config, "settings", escaped[1:-1])
 
 
+def render_rerank(config: str, settings: ModelsSettings) -> str:
+    """The `rerank` model's configuration under these settings. Raises ConfigMismatch, CannotRerank."""
+    config = _set_field(config, "count", settings.rerank_instances)
+    config = _set_parameter(config, "threads", str(settings.rerank_threads))
+    # Triton's text format wants quotes and backslashes escaped, as JSON does.
+    return _set_parameter(config, "reranker", json.dumps(check_reranker(settings.reranker))[1:-1])
+
+
 RENDER = {
     "embed": render_embed,
     "embed_passages": render_embed_passages,
+    RERANKER: render_rerank,
     LLM: render_llm,
 }
 

@@ -33,6 +33,15 @@ class ModelsSettings(Settings):
     passage_instances: int = Field(
         2, ge=1, description="Instances of `embed_passages`, likewise; one a core makes ingestion fastest."
     )
+    reranker: str = Field(
+        "",
+        description="Reranker to serve as `rerank`: late-interaction, by all-minilm-l6-v2, or the folder of a "
+        "cross-encoder in Hugging Face form (BertForSequenceClassification, one label); empty serves none.",
+    )
+    rerank_instances: int = Field(
+        1, ge=1, description="Instances of `rerank`; each is a process with its own copy of the weights."
+    )
+    rerank_threads: int = Field(1, ge=1, description="Threads that one instance of `rerank` computes with.")
     embed_queue_delay: int = Field(
         0, ge=0, description="Microseconds that an embedding request may wait for others to share its batch."
     )

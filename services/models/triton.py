@@ -20,6 +20,7 @@ from services.models.layout import (
 )
 from services.models.settings import ModelsSettings, further_embedders
 from services.runtime import sockets
+from services.runtime.reranker import RERANKER
 from services.runtime.tls import TlsFiles
 
 MODELS = ("embed", "embed_passages", "injection")
@@ -86,8 +87,8 @@ def prepare(
 ) -> TritonCommand:
     """Lays out DATA and returns how to start tritonserver on it.
 
-    Raises TritonNotFound or LibpythonNotFound. `env` (by default this process's) is passed on to Triton. With `tls` its
-    gRPC is mutual TLS; Triton reads the files once. Its HTTP stays off: nothing here calls it.
+    Raises TritonNotFound, LibpythonNotFound or CannotRerank. `env` (by default this process's) is passed on to Triton.
+    With `tls` its gRPC is mutual TLS; Triton reads the files once. Its HTTP stays off: nothing here calls it.
     """
     check_libpython()
     shared_memory = shared_memory_prefix(data)
@@ -201,4 +202,5 @@ def start_setting(settings: ModelsSettings) -> str:
 def models(settings: ModelsSettings) -> tuple[str, ...]:
     """The models that are served under these settings."""
     embedders = [model for spec in further_embedders(settings) for model in (spec.queries, spec.passages)]
-    return (*MODELS, *embedders, *((LLM,) if settings.llm else ()))
+    asked = [model for model, served in ((RERANKER, settings.reranker), (LLM, settings.llm)) if served]
+    return (*MODELS, *embedders, *asked)

@@ -91,6 +91,8 @@ def _passages(message: event_pb.RunEvent, body: PassagesRetrieved) -> None:
     message.passages.SetInParent()
     if body.degraded:
         message.passages.degraded = True
+    if body.not_reranked:
+        message.passages.not_reranked = True
     for passage in body.passages:
         message.passages.passages.add(
             passage_id=passage.passage_id,

@@ -26,6 +26,7 @@ from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.service import Ingestion, IngestLimits
 from services.retrieval.ingest.vectors import PassageVectors
 from services.retrieval.ingest.writer import CollectionWriter
+from services.retrieval.reranker import NO_RERANKER, Reranker
 from services.retrieval.schema.schema import SCHEMA
 from services.retrieval.schema.tables import LEASES, MESH
 from services.retrieval.search.service import Search
@@ -36,6 +37,7 @@ from services.retrieval.store.engine import VectorEngine
 from services.retrieval.store.points import PointStore
 from services.retrieval.store.space import Space
 from services.retrieval.triton_embedder import TritonEmbedder
+from services.retrieval.triton_reranker import TritonReranker
 from services.retrieval.vector_store_servicer import VectorStoreServicer
 from services.retrieval.vector_stores.records import StoreRecords
 from services.retrieval.vector_stores.service import Engines, VectorStores
@@ -66,11 +68,17 @@ async def wire(settings: RetrievalSettings) -> App:
             TritonEmbedder(triton, settings.embed_seconds, settings.query_embed_seconds, spec)
             for spec in EMBEDDERS.values()
         ]
-        return await assemble(settings, PointStore(open_engine(settings)), embedders, resources)
+        languages = frozenset(filter(None, map(str.strip, settings.rerank_languages.split(","))))
+        reranker = TritonReranker(triton, settings.rerank_seconds, languages)
+        return await assemble(settings, PointStore(open_engine(settings)), embedders, resources, reranker)
 
 
 async def assemble(
-    settings: RetrievalSettings, store: VectorStore, embedders: Sequence[Embedder], resources: AsyncExitStack
+    settings: RetrievalSettings,
+    store: VectorStore,
+    embedders: Sequence[Embedder],
+    resources: AsyncExitStack,
+    reranker: Reranker = NO_RERANKER,
 ) -> App:
     """The service on these engines; `store` and `resources` are closed with it. Raises EmbedderUnknown,
     RecordsUnavailable, AnotherMesh."""
@@ -95,7 +103,7 @@ async def assemble(
     moves = Moves(store, vectors, known)
     resources.push_async_callback(moves.aclose)
     moves.resume()
-    ingestion, search = Ingestion(store, writer, limits, known.default), Search(store, known)
+    ingestion, search = Ingestion(store, writer, limits, known.default), Search(store, known, reranker)
     file_records, store_records = FileRecords(database), StoreRecords(database)
     # Of processes that own the edge store there is one: the last one's lease is this one's.
     holder = settings.store if settings.store == "edge" else uuid.uuid4().hex

@@ -123,6 +123,7 @@ def search_request(request: pb.SearchRequest) -> SearchRequest:
         mode=MODES[request.mode],
         include_embeddings=request.include_embeddings,
         include_sentences=request.include_sentences,
+        rerank=request.rerank,
     )
 
 
@@ -135,6 +136,7 @@ def search_response(result: SearchResult) -> pb.SearchResponse:
         degraded=result.degraded,
         language_trust=result.trust,
         ranking=_ranking(result.explanation),
+        not_reranked=result.not_reranked,
     )
 
 

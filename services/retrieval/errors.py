@@ -127,6 +127,16 @@ class IndexRetired(DomainError):
         super().__init__(f"the index of the collection {name!r} was replaced meanwhile; try again", collection=name)
 
 
+class RerankerUnavailable(Unavailable):
+    """The reranker does not answer for now."""
+
+    reason = "RERANKER_UNAVAILABLE"
+
+
+class RerankerTimeout(DeadlineExceeded):
+    """The reranker used all the time that a search has for it."""
+
+
 class EmbedderTimeout(DeadlineExceeded):
     """The embedding model did not answer within all the time that a query has, whatever its caller's deadline."""
 
@@ -255,3 +265,8 @@ def document_error(reason: str, message: str) -> DocumentError:
     """The error that a reader raised, by its reason."""
     errors = (ContentTooLarge, EncodingUnknown, DocumentEmpty)
     return next((error for error in errors if error.reason == reason), DocumentUnreadable)(message)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust gave up, which is no Exception."""
+    return type(error).__module__ == "pyo3_runtime"

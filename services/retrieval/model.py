@@ -216,11 +216,13 @@ class SearchMode(Enum):
 
 
 class Signal(Enum):
-    """What speaks for a passage: the cosine of the embeddings, BM25, or that it holds the query's identifiers."""
+    """What speaks for a passage: the cosine of the embeddings, BM25, that it holds the query's identifiers, or the
+    reranker."""
 
     DENSE = "dense"
     LEXICAL = "lexical"
     EXACT = "exact"
+    RERANK = "rerank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What a caller asks. `limit` 0 means the default."""
+    """What a caller asks. `limit` 0 means the default. `rerank`: how many of the best the reranker reads again."""
 
     collection: str
     query: str
@@ -282,6 +284,7 @@ class SearchRequest:
     mode: SearchMode = SearchMode.HYBRID
     include_embeddings: bool = False
     include_sentences: bool = False
+    rerank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +304,8 @@ class Explanation:
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The hits, best first. `timings` are the hops' seconds by name. `degraded`: the embedder was gone, and BM25 alone
-    found them. `trust`: 0 to 1, how far the embedder speaks the query's language; None where it was not embedded."""
+    found them. `trust`: 0 to 1, how far the embedder speaks the query's language; None where it was not embedded.
+    `not_reranked`: that was asked for, and the reranker was gone."""
 
     hits: Sequence[Hit]
     script: str
@@ -310,3 +314,4 @@ class SearchResult:
     explanation: Explanation
     degraded: bool = False
     trust: float | None = None
+    not_reranked: bool = False

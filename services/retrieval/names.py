@@ -10,6 +10,10 @@ from services.runtime.errors import InvalidArgument
 
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BLANK = re.compile(r"[\x00-\x20]+")
+# Schemes of addresses that run where they are opened.
+_RUNS = ("javascript", "vbscript", "data")
 MAX_ID_BYTES = 1024
 MAX_URI = 4096
 MAX_TITLE = 1024
@@ -49,8 +53,12 @@ def check_document(document_id: str, uri: str, title: str, content_hash: str) ->
     """Raises DocumentInvalid where a field of the document's head is malformed."""
     if not 1 <= len(document_id.encode()) <= MAX_ID_BYTES:
         raise DocumentInvalid(f"a document's id has 1 to {MAX_ID_BYTES} bytes")
+    if _CONTROL.search(document_id):
+        raise DocumentInvalid("a document's id has no control characters")
     if len(uri) > MAX_URI:
         raise DocumentInvalid(f"a document's uri has at most {MAX_URI} characters")
+    if _BLANK.sub("", uri[:100]).partition(":")[0].lower() in _RUNS:  # as browsers read them
+        raise DocumentInvalid("a document's uri is no address that runs where it is opened, such as javascript:")
     if len(title) > MAX_TITLE:
         raise DocumentInvalid(f"a document's title has at most {MAX_TITLE} characters")
     if content_hash and not SHA256.fullmatch(content_hash):

@@ -72,6 +72,14 @@ class RetrievalSettings(ServerSettings):
         gt=0,
         description="Longest time a search waits for its query's embedding; then it goes by words alone (BM25).",
     )
+    rerank_languages: str = Field(
+        "en",
+        description="Languages that the reranker reads, by ISO 639-1 codes with commas between; empty for all. "
+        "Searches in others are not reranked.",
+    )
+    rerank_seconds: float = Field(
+        3, gt=0, description="Longest time a search waits for the reranker; then its hits stay in their order."
+    )
     embed_batch: int = Field(16, gt=0, le=128, description="Passages per call of the embedding model.")
     embed_calls: int = Field(4, gt=0, description="Such calls that are open at once; two an instance keep it busy.")
     max_document_bytes: int = Field(32 << 20, gt=0, description="Longest document, in bytes.")

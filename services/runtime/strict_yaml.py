@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from services.runtime.form_words import words
+from services.runtime.form_words import words, written
 
 DEEPEST = 32
 _PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -55,11 +55,16 @@ class YamlDocument:
         self, error: ValidationError, renamed: Mapping[str, str] | None = None, form: type[BaseModel] | None = None
     ) -> list[Problem]:
         """What a model finds wrong with the data. `renamed`: fields by the names that the model has for them. `form` is
-        the model, for the nearest names of fields."""
+        the model, for the nearest names of fields, and the fields' own paths within unions."""
         names = renamed or {}
         found = []
-        for each in error.errors(include_url=False, include_input=False):
-            path = tuple(names.get(part, part) if isinstance(part, str) else part for part in each["loc"])
+        errors = error.errors(include_url=False, include_input=False)
+        for each in errors:
+            if each["type"] == "too_short" and any(_is_below(other["loc"], each["loc"]) for other in errors):
+                continue  # too few are left, for those that are wrong do not count
+            path = tuple(
+                names.get(part, part) if isinstance(part, str) else part for part in written(form, each["loc"])
+            )
             found.append(Problem(dotted(path), words(each, form), self.line(path)))
         return found
 
@@ -86,6 +91,10 @@ def read(text: str) -> YamlDocument:
     if reader.problems:
         raise BadYaml(reader.problems)
     return YamlDocument(data, reader.lines)
+
+
+def _is_below(path: Path, above: Path) -> bool:
+    return len(path) > len(above) and path[: len(above)] == above
 
 
 def dotted(path: Path) -> str:

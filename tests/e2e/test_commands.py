@@ -27,10 +27,13 @@ approval: {{run: true}}
 
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[Mesh]:
-    """A mesh of its own, for its orchestrator is killed; it has read the handbook, and has an agent that asks first.
+    """A mesh of its own, for its orchestrator is killed; it serves a reranker, has read the handbook, and has an agent
+    that asks first.
     Its identity tokens are over long before its tests are, to the second."""
     env = {f"HEADWORKS_{name}_IDENTITY_LEEWAY_SECONDS": "0" for name in ("GATEWAY", "ORCHESTRATOR", "RETRIEVAL")}
     env["HEADWORKS_GATEWAY_IDENTITY_SECONDS"] = str(TOKEN_SECONDS)
+    env["HEADWORKS_MODELS_RERANKER"] = "late-interaction"
+    env["HEADWORKS_RETRIEVAL_RERANK_SECONDS"] = "30"
     spec = tmp_path_factory.mktemp("specs") / "careful.yaml"
     spec.write_text(CAREFUL)
     with running(tmp_path_factory.mktemp("commands") / "data", env=env) as mesh:
@@ -38,6 +41,13 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[M
         assert ingested.returncode == 0, ingested.stdout + ingested.stderr
         assert told(mesh, "agents", "apply", str(spec))["agents"][0]["version"] == 1
         yield mesh
+
+
+def test_a_search_is_reranked_on_triton(mesh: Mesh) -> None:
+    found = told(mesh, "search", QUESTION, "--collection", COLLECTION, "--rerank", "5")
+    assert not found["not_reranked"]
+    assert found["hits"][0]["signals"]["rerank"]["rank"] == 1
+    assert found["timings_ms"]["rerank"] > 0
 
 
 def test_watching_goes_on_when_the_orchestrator_is_killed(mesh: Mesh) -> None:

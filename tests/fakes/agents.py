@@ -58,10 +58,12 @@ class FakeRetriever:
     error: Exception | None = None
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     only: list[DocumentFilter] = field(default_factory=list)
+    reranked: list[int] = field(default_factory=list)
 
-    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter, rerank: int = 0) -> Found:
         self.asked.append((collection, question, limit))
         self.only.append(only)
+        self.reranked.append(rerank)
         if self.error:
             raise self.error
         return self.found

@@ -15,6 +15,7 @@ from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 from services.retrieval.app import assemble, open_engine
 from services.retrieval.embedder import Embedder
 from services.retrieval.model import WIDTH, Sentences, Span, Vector
+from services.retrieval.reranker import Reranker
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store.base import VectorStore
 from services.retrieval.store.points import PointStore
@@ -73,6 +74,24 @@ class FakeEmbedder:
 
     async def ready(self) -> bool:
         return self.error is None
+
+
+class FakeReranker:
+    """A Reranker to which a text is worth the share of the query's words that it has, or what `known` says; raises
+    `error` where there is one."""
+
+    def __init__(self, known: Mapping[str, float] | None = None) -> None:
+        self.known = known or {}
+        self.languages: frozenset[str] = frozenset()
+        self.error: Exception | None = None
+        self.calls: list[tuple[str, list[str]]] = []
+
+    async def scores(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        self.calls.append((query, list(texts)))
+        if self.error:
+            raise self.error
+        words = set(query.lower().split())
+        return [self.known.get(text, len(words & set(text.lower().split())) / len(words)) for text in texts]
 
 
 def _sentence_vectors(sentences: Sequence[str]) -> bytes:
@@ -144,12 +163,15 @@ async def served(
     embedder: Embedder | None = None,
     store: VectorStore | None = None,
     further: Sequence[Embedder] = (),
+    reranker: Reranker | None = None,
     **fields: object,
 ) -> AsyncIterator[Served]:
     """The service as it is served, on a real port, with a fake embedder unless another is given, and further ones."""
     settings = RetrievalSettings(data_dir=folder / "data", **fields)  # type: ignore[arg-type]
     keys = Keys()
     store = store or PointStore(open_engine(settings))
-    app = await assemble(settings, store, [embedder or FakeEmbedder(), *further], AsyncExitStack())
+    app = await assemble(
+        settings, store, [embedder or FakeEmbedder(), *further], AsyncExitStack(), reranker or FakeReranker()
+    )
     async with channel_for(app, verifier=keys.verifier, settings=settings) as channel:
         yield Served(pb_grpc.RetrievalServiceStub(channel), keys, channel)

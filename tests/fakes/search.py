@@ -33,10 +33,16 @@ class FakeRetrieval(Base):  # type: ignore[misc]
     """Holds the collections in `hits`; waits for ever where `hold` is set."""
 
     def __init__(
-        self, hits: dict[str, list[pb.Hit]] | None = None, *, hold: bool = False, degraded: bool = False
+        self,
+        hits: dict[str, list[pb.Hit]] | None = None,
+        *,
+        hold: bool = False,
+        degraded: bool = False,
+        not_reranked: bool = False,
     ) -> None:
         self.hits = hits or {}
         self.degraded = degraded
+        self.not_reranked = not_reranked
         self.hold = hold
         self.held = asyncio.Event()
         self.left = asyncio.Event()
@@ -54,6 +60,8 @@ class FakeRetrieval(Base):  # type: ignore[misc]
                 self.left.set()
         if request.collection not in self.hits:
             raise CollectionNotFound(request.collection)
-        response = pb.SearchResponse(hits=self.hits[request.collection], degraded=self.degraded)
+        response = pb.SearchResponse(
+            hits=self.hits[request.collection], degraded=self.degraded, not_reranked=self.not_reranked
+        )
         response.timings.add(hop="embed").duration.nanos = 2_000_000
         return response

@@ -23,9 +23,10 @@ def vector_of(text: str) -> npt.NDArray[np.float32]:
 
 
 class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped
-    """Fails with `code`, or waits for ever where `hold` is set."""
+    """Fails with `code`, or waits for ever where `hold` is set; serves a reranker where `reranks` is."""
 
-    def __init__(self, code: grpc.StatusCode | None = None, hold: bool = False) -> None:
+    def __init__(self, code: grpc.StatusCode | None = None, hold: bool = False, reranks: bool = True) -> None:
+        self.reranks = reranks
         self.code = code
         self.hold = hold
         self.held = asyncio.Event()
@@ -52,6 +53,10 @@ class FakeTriton(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
                 self.left.set()
         if request.model_name == "injection":
             return _response(_injection(request))
+        if request.model_name == "rerank":
+            if not self.reranks:
+                await context.abort(grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'rerank' is not found")
+            return _response(_rerank(request))
         return _response(_embed(request))
 
 
@@ -59,6 +64,15 @@ def _embed(request: Any) -> dict[str, npt.NDArray[Any]]:
     texts = strings(tensor(request, "TEXT"))
     vectors = np.array([vector_of(text) for text in texts], "<f4")
     return {"EMBEDDING": vectors, "TOKENS": np.array([len(text.split()) for text in texts], "<i4")}
+
+
+def _rerank(request: Any) -> dict[str, npt.NDArray[Any]]:
+    """A text is worth the share of the query's words that it has."""
+    queries = [set(text.split()) for text in strings(tensor(request, "QUERY"))]
+    texts = [text.split() for text in strings(tensor(request, "TEXT"))]
+    scores = [[len(words & set(text)) / len(words)] for words, text in zip(queries, texts, strict=True)]
+    tokens = [[len(words) + len(text)] for words, text in zip(queries, texts, strict=True)]
+    return {"SCORE": np.array(scores, "<f4"), "TOKENS": np.array(tokens, "<i4")}
 
 
 def _injection(request: Any) -> dict[str, npt.NDArray[Any]]:

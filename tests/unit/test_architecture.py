@@ -48,6 +48,7 @@ PURE = (
     "services.runtime.media_types",
     "services.runtime.numerals",
     "services.runtime.records",
+    "services.runtime.reranker",
     "services.runtime.spelling",
     "services.runtime.strict_yaml",
     "services.runtime.time_limit",

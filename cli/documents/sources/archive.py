@@ -1,7 +1,7 @@
 """An export as a folder or a zip file: its entries by name, none of which leads out of it, and no more than fit.
 
 A zip file is refused as a whole where a name leads out of it or is there twice, where an entry is encrypted, and where
-it would unpack to more than the limits. Links are left.
+it would unpack to more than the limits. Links are left. Names of a zip file made on Windows may have backslashes.
 """
 
 import lzma
@@ -19,13 +19,15 @@ from cli.documents.walk import Walk
 from services.runtime.file_faults import fault
 from services.runtime.zips import ENCRYPTED, ZipLimits, excess
 
+WINDOWS = (0, 10, 14)
+"""Systems, by their numbers in a zip file, on which a backslash parts a name: FAT, NTFS and VFAT."""
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError)
 LIMITS = ZipLimits(entries=200_000, total_bytes=8 << 30, ratio=200, suspect_bytes=16 << 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file in an archive. `size` in bytes."""
+    """A file in an archive, by the name that it is packed under. `size` in bytes."""
 
     name: str
     size: int
@@ -93,13 +95,13 @@ class _Zip:
         if why := excess(infos, limits):
             raise BadSource(why)
         for info in infos:
-            _check(info)
+            name = _checked(info)
             if stat.S_ISLNK(info.external_attr >> 16):
                 self.links += 1
-            elif not info.is_dir():
-                if info.filename in self.entries:
-                    raise BadSource(f"its entry {_shown(info.filename)} is there twice")
-                self.entries[info.filename] = Entry(info.filename, info.file_size)
+            elif not name.endswith("/"):
+                if name in self.entries:
+                    raise BadSource(f"its entry {_shown(name)} is there twice")
+                self.entries[name] = Entry(info.filename, info.file_size)
 
     def open(self, name: str) -> BinaryIO:
         """See Archive. What is read is never more than the size that the entry declares."""
@@ -107,15 +109,20 @@ class _Zip:
         return opened
 
 
-def _check(info: zipfile.ZipInfo) -> None:
-    name = info.orig_filename
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+def _checked(info: zipfile.ZipInfo) -> str:
+    """The entry's name, with forward slashes. Raises BadSource."""
+    name, of_windows = info.orig_filename, info.create_system in WINDOWS
+    slashed = name.replace("\\", "/")
+    path = PurePosixPath(slashed)
+    first = path.parts[0] if path.parts else ""
+    drive = first.endswith(":") or (of_windows and first[1:2] == ":")
+    if drive or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise BadSource(f"its entry {_shown(name)} leads out of it")
-    if path.parts and path.parts[0].endswith(":"):
-        raise BadSource(f"its entry {_shown(name)} leads out of it")
+    if slashed != name and not of_windows:
+        raise BadSource(f"its entry {_shown(name)} has a backslash in its name: rename it, and pack the file anew")
     if info.flag_bits & ENCRYPTED:
         raise BadSource(f"its entry {_shown(name)} is encrypted")
+    return slashed
 
 
 def _shown(name: str) -> str:

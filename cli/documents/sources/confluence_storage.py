@@ -5,7 +5,8 @@ from html import escape
 
 # Parameters of macros that are text to read: of a panel its title, of a reference to Jira the issue.
 READ = ("title", "key")
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+# Exports end those within a body by "]] >", for "]]>" would end the body's own.
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\]\] >(?=\s*</ac:plain-text-(?:link-)?body>|<!\[CDATA\[))", re.DOTALL)
 _PARAMETER = re.compile(r"<ac:parameter\b([^>]*?)(?:/>|>(.*?)</ac:parameter>)", re.DOTALL)
 _NAME = re.compile(r"""ac:name=["']([^"']*)["']""")
 _LINK = re.compile(r"<ac:link\b[^>]*?(?:/>|>(.*?)</ac:link>)", re.DOTALL)

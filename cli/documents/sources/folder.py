@@ -24,6 +24,6 @@ class FolderSource:
         files = find_files(["."], self.path.absolute(), self.follow_links, self.labels)
         scan = SourceScan([replace(file, id=self.prefix + file.id) for file in files.files])
         scan.add_skips(files)
-        scan.complete = files.complete
+        scan.complete, scan.searched = files.complete, files.searched
         scan.failures = [(name if name.startswith("/") else self.prefix + name, why) for name, why in files.unreadable]
         return scan

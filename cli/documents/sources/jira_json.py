@@ -1,6 +1,7 @@
 """What Jira's REST API answers to a search: JSON, its texts in Jira's markup or in Atlassian's document format."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -8,9 +9,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from cli.documents.sources.issues import KEY, Issue, joined, markup_to_html, present
+from cli.documents.sources.jira_pages import SearchPage, page_of_json
 from cli.documents.sources.source import BadSource
 
 DEEPEST = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Nodes of the document format that are an element of HTML.
 ELEMENTS = {
     "paragraph": "p", "bulletList": "ul", "orderedList": "ol", "listItem": "li", "codeBlock": "pre",
@@ -21,8 +24,9 @@ ELEMENTS = {
 ATTRIBUTES = {"mention": "text", "emoji": "text", "status": "text", "inlineCard": "url"}
 
 
-def read_json(source: BinaryIO) -> Iterator[Issue]:
-    """The issues of {"issues": […]}, of a list of issues or of lists of such, or a single one. Raises BadSource."""
+def read_json(source: BinaryIO) -> Iterator[Issue | SearchPage]:
+    """The issues of {"issues": […]}, of a list of issues or of lists of such, or a single one; and what each list says
+    of the search that it is a page of. Raises BadSource."""
     try:
         data = orjson.loads(source.read())
     except orjson.JSONDecodeError as error:
@@ -35,6 +39,8 @@ def read_json(source: BinaryIO) -> Iterator[Issue]:
         for issue in issues:
             if isinstance(issue, dict) and (made := _issue(issue)):
                 yield made
+        if isinstance(each, dict) and "issues" in each and (page := page_of_json(each, len(issues))):
+            yield page
 
 
 def _issue(issue: Mapping[str, Any]) -> Issue | None:
@@ -56,14 +62,15 @@ def _issue(issue: Mapping[str, Any]) -> Issue | None:
         "updated": _text(fields.get("updated")),
     }
     comment = fields.get("comment")
+    given = _list(comment.get("comments") if isinstance(comment, dict) else comment)
+    total = comment.get("total") if isinstance(comment, dict) else None
+    absent = max(0, total - len(given)) if isinstance(total, int) else 0
     comments = [
-        (_named(each.get("author"), "displayName"), _html(each.get("body")))
-        for each in _list(comment.get("comments") if isinstance(comment, dict) else comment)
-        if isinstance(each, dict)
+        (_named(each.get("author"), "displayName"), _html(each.get("body"))) for each in given if isinstance(each, dict)
     ]
     summary = " ".join(_text(fields.get("summary")).split())
     link = _link(issue.get("self"), key)
-    return Issue(key, summary, _html(fields.get("description")), comments, present(labels), link)
+    return Issue(key, summary, _html(fields.get("description")), comments, present(labels), link, absent)
 
 
 def _link(address: object, key: str) -> str:
@@ -90,6 +97,14 @@ def _html(value: object) -> str:
     return _node(value, 0) if isinstance(value, dict) else ""
 
 
+def _day(timestamp: object) -> str:
+    """The day of so many milliseconds since 1970, as 2026-05-01; what is none of these as it is."""
+    try:
+        return (EPOCH + timedelta(milliseconds=int(str(timestamp)))).date().isoformat()
+    except (ValueError, OverflowError):
+        return _text(timestamp)
+
+
 def _node(node: Mapping[str, Any], depth: int) -> str:
     """A node of the document format. What is not known is the text within it."""
     if depth > DEEPEST:
@@ -101,6 +116,8 @@ def _node(node: Mapping[str, Any], depth: int) -> str:
         return escape(_text(node.get("text")))
     if kind == "hardBreak":
         return "<br>"
+    if kind == "date":
+        return escape(_day(attributes.get("timestamp")))
     if kind in ATTRIBUTES:
         return escape(_text(attributes.get(ATTRIBUTES[kind])))
     within = "".join(_node(each, depth + 1) for each in _list(node.get("content")) if isinstance(each, dict))

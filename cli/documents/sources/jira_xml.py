@@ -8,13 +8,15 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from cli.documents.sources.issues import KEY, Issue, joined, present
+from cli.documents.sources.jira_pages import SearchPage, page_of_rss
 from cli.documents.sources.source import BadSource
 
 
-def read_rss(source: BinaryIO) -> Iterator[Issue]:
-    """The issues, one at a time. Raises BadSource."""
+def read_rss(source: BinaryIO) -> Iterator[Issue | SearchPage]:
+    """The issues, one at a time, and what the channel says of the search that it is of. Raises BadSource."""
     channel: Element | None = None
-    seen = False
+    said: dict[str, str] = {}
+    seen, count = False, 0
     try:
         for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
             if event == "start":
@@ -22,12 +24,17 @@ def read_rss(source: BinaryIO) -> Iterator[Issue]:
                 channel = element if element.tag == "channel" and channel is None else channel
                 if not seen:
                     raise BadSource("the XML is no export of Jira: it is no RSS")
+            elif element.tag == "issue":
+                said = said or dict(element.attrib)
             elif element.tag == "item":
+                count += 1
                 issue = _issue(element)
                 if issue:
                     yield issue
                 if channel is not None:
                     channel.clear()
+        if page := page_of_rss(said, count):
+            yield page
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise BadSource(f"the XML cannot be read: {str(error)[:200]}") from error
 

@@ -8,6 +8,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from cli.documents.missing import SearchedPath
+
 FEW = 5
 """So many of what was skipped are named."""
 
@@ -97,12 +99,14 @@ class Skips:
 class SourceScan(Skips):
     """What a source came to. `failures` are documents, or parts of the source, that could not be read, each with why.
 
-    `complete` is false where not all was seen: then nothing can be said of what is not there.
+    `complete` is false where not all was seen: then nothing can be said of what is not there. `searched` are the
+    places of this machine that were looked through.
     """
 
     documents: list[SourceDocument] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     complete: bool = True
+    searched: list[SearchedPath] = field(default_factory=list)
 
     def fail(self, name: str, why: str) -> None:
         """Note what could not be read: the source was not seen whole."""

@@ -19,7 +19,7 @@ from services.runtime import clients
 from services.runtime.call import Call, outgoing
 from services.runtime.needs import DEFAULT_COLLECTION
 
-FIELDS = ("collection", "query", "limit", "filter", "mode")
+FIELDS = ("collection", "query", "limit", "filter", "mode", "rerank")
 MOST_HITS = 100
 MODES = {
     "": pb.SEARCH_MODE_UNSPECIFIED,
@@ -44,7 +44,8 @@ class SearchFace:
         asked = read(fields.parse(request.body))
         require(call, f"collections.read:{asked.collection}")
         found = await clients.unary(self._retrieval.Search(asked, **outgoing(call.remaining, call)))
-        yield as_json({"hits": [_hit(hit) for hit in found.hits], "degraded": found.degraded})
+        hits = [_hit(hit) for hit in found.hits]
+        yield as_json({"hits": hits, "degraded": found.degraded, "not_reranked": found.not_reranked})
 
 
 def read(body: Json) -> pb.SearchRequest:
@@ -59,6 +60,7 @@ def read(body: Json) -> pb.SearchRequest:
         limit=fields.integer(body, "limit", 1, MOST_HITS) or 0,
         filter=_filter(fields.mapping(body, "filter")),
         mode=MODES[mode],
+        rerank=fields.integer(body, "rerank", 0, MOST_HITS) or 0,
     )
 
 

@@ -29,6 +29,8 @@ EXPOSED = (
     *(f"x-ratelimit-{word}-{unit}" for word in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
 )  # fmt: skip
 HTTP_PATHS = "/v1/"
+RERANK = "/v2/rerank"
+"""Where clients of the second version of Cohere's API rerank."""
 UPLOADS = "/v1/files"
 """Where bodies are passed on as they come, and the gateway says how long they may be."""
 BUFFER = "buffer"
@@ -47,6 +49,7 @@ def routes(edge: Edge) -> Data:
     counts."""
     http = [_http(edge, _reading(verb), HTTP_REPEATABLE) for verb in ("GET", "HEAD")]
     http.append(_http(edge, {"path": UPLOADS}, UNSERVED, whole=False))
+    http.append(_http(edge, {"path": RERANK}, UNSERVED))
     http.append(_http(edge, {"prefix": HTTP_PATHS}, UNSERVED))
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]

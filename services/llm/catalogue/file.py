@@ -63,12 +63,13 @@ def parse(text: str, where: str) -> CatalogueFile:
         document = strict_yaml.read(text)
     except BadYaml as error:
         raise _bad(where, *error.problems) from error
+    older = isinstance(document.data, dict) and isinstance(document.data.get("models"), dict)
     try:
-        if isinstance(document.data, dict) and isinstance(document.data.get("models"), dict):
+        if older:
             return _of_upstreams(UpstreamsForm.model_validate(document.data))
         form = CatalogueForm.model_validate(document.data)
     except ValidationError as error:
-        raise _bad(where, *document.problems(error)) from error
+        raise _bad(where, *document.problems(error, form=UpstreamsForm if older else CatalogueForm)) from error
     return _checked(form, document, where)
 
 

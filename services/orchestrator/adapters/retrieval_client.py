@@ -22,10 +22,15 @@ class RetrievalClient:
         self._stub = retrieval_service_pb2_grpc.RetrievalServiceStub(channel)
         self._limit = limit
 
-    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter, rerank: int = 0) -> Found:
         """Raises DomainError: whatever the service answered."""
         request = retrieval_service_pb2.SearchRequest(
-            collection=collection, query=question, limit=limit, include_sentences=True, filter=_filter(only)
+            collection=collection,
+            query=question,
+            limit=limit,
+            include_sentences=True,
+            filter=_filter(only),
+            rerank=rerank,
         )
         await renewed()
         try:
@@ -56,6 +61,7 @@ def found(response: retrieval_service_pb2.SearchResponse) -> Found:
         tuple(Timing(timing.hop, timing.duration.seconds + timing.duration.nanos / 1e9) for timing in response.timings),
         response.degraded,
         response.language_trust if response.HasField("language_trust") else None,
+        response.not_reranked,
     )
 
 

@@ -77,10 +77,11 @@ class PassageReference:
 @dataclass(frozen=True, slots=True)
 class PassagesRetrieved:
     """The passages an answer is built from, best first. `degraded`: they were found by their words alone, as the
-    embedder was gone."""
+    embedder was gone. `not_reranked`: the agent has them reranked, and the reranker was gone."""
 
     passages: tuple[PassageReference, ...]
     degraded: bool = False
+    not_reranked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

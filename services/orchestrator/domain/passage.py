@@ -41,15 +41,20 @@ class Passage:
 @dataclass(frozen=True, slots=True)
 class Found:
     """Passages, best first. `degraded`: the embedder was gone, and they were found by their words alone. `trust`: 0 to
-    1, how far the embedder speaks the question's language; None where that is not known."""
+    1, how far the embedder speaks the question's language; None where that is not known. `not_reranked`: that was asked
+    for, and the reranker was gone."""
 
     passages: tuple[Passage, ...]
     timings: tuple[Timing, ...] = ()
     degraded: bool = False
     trust: float | None = None
+    not_reranked: bool = False
 
 
 class Retriever(Protocol):
-    """Finds passages in a collection of the present caller's, of documents that pass a filter. Raises DomainErrors."""
+    """Finds passages in a collection of the present caller's, of documents that pass a filter; `rerank` of the best are
+    reranked. Raises DomainErrors."""
 
-    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found: ...
+    async def search(
+        self, collection: str, question: str, limit: int, only: DocumentFilter, rerank: int = 0
+    ) -> Found: ...

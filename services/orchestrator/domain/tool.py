@@ -53,9 +53,10 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool is called, and which collections and documents it may read. `deadline` is a point on the
-    monotonic clock, in seconds: the end of the run. `begin` records that the call begins: it is durable on return. It
-    is called once, before a call that must not be made twice."""
+    """For whom a tool is called, and which collections and documents it may read; `rerank` of the best that a search
+    finds there are reranked. `deadline` is a point on the monotonic clock, in seconds: the end of the run. `begin`
+    records that the call begins: it is durable on return. It is called once, before a call that must not be made
+    twice."""
 
     tenant: str
     run_id: str
@@ -64,6 +65,7 @@ class ToolContext:
     filter: DocumentFilter = ALL
     deadline: float = float("inf")
     begin: Callable[[], Awaitable[object]] = _nothing
+    rerank: int = 0
 
 
 class ToolFailed(Exception):

@@ -9,41 +9,60 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from services.orchestrator.rag.amounts import asks_amount, has_figure, names_default
+from services.orchestrator.rag.names import names
+from services.runtime.language.detect import ENGLISH, UNKNOWN, function_words, language_of
 from services.runtime.language.markdown import FENCE
-from services.runtime.language.script import latin_share
+from services.runtime.language.script import has_cjk, is_unspaced, latin_share
 from services.runtime.language.terms import question_terms, terms
 
 Floats = npt.NDArray[np.float32]
 
 # The confidence is fitted for this many passages; those behind them are not read.
 PASSAGES_READ = 3
+# English's function words are left out by `terms`, but for these: they ask, and an answer has a figure instead.
+ENGLISH_AMOUNT = frozenset(("many", "much"))
 PREFIX = 5
 PREFIX_CREDIT = 0.5
 RARITY_POWER = 2
 NEIGHBOUR_CREDIT = 0.3
 PASSAGE_WEIGHT = 0.2
 LEXICAL_WEIGHT = 0.4
-# A further sentence is quoted where it has this share of the best one's score, and, from another passage, this share of
-# the words that the best one has of the question. On XQuAD 34 % (English) and 42 % (Chinese) of the second sentences go
-# by that, and with them the answers of 8 and 13 questions in a thousand.
+# A further sentence is quoted where it has this share of the best one's score; from another passage it has to come
+# nearer, and to have this share of the words that the best one has of the question.
 FURTHER_SHARE = 0.68
+APART_SHARE = 0.95
 FURTHER_WORDS = 0.5
+# Sentences that are looked at beyond those asked for, where some of the best do not add.
+FURTHER_LOOKED_AT = 4
 # A term of the question that only the document's title has counts for so much less, and one of a heading as half said.
 TITLE_SHARE = 0.25
 HEADING_CREDIT = 0.5
+# What a figure counts in a sentence where the question asks for one, beside cosines, and beside words alone; and what
+# the word default counts there, since it is what a manual's figure mostly is.
+FIGURE_CREDIT = 0.35
+WORDS_FIGURE_CREDIT = 0.1
+DEFAULT_SHARE = 0.5
 # A sentence of another document that comes so near to the best one, and has so many of its words but not all, says the
 # same of something else: which of them was asked about is not known.
 RIVAL_SHARE = 0.93
 RIVAL_WORDS = 0.6
 RIVAL_CONFIDENCE = 0.5
 # Where an answer and a refusal are equally likely.
-LATIN_EVIDENCE = 0.64
-OTHER_COVERAGE = 0.46
+LATIN_EVIDENCE = 0.55
+# By words alone, it is this share of them in one passage, where terms are words, and where they are runs of letters.
+WORDS_COVERAGE = 0.35
+LETTERS_COVERAGE = 0.46
 STEEPNESS = 18.0
+# What a name of the question that its passage does not say takes off: in English, and where it may be inflected or
+# another language's word, or is looked for by words alone.
+UNSAID_NAME = 0.25
+OTHER_UNSAID_NAME = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +140,8 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     passage = question.passage[read]
     credit = _credits(asked, sentences)
     echoes = _echoes(question, read, credit)
-    weights = _weights(asked, sentences)
+    content = _content(asked, language_of(question.text))
+    weights = np.where(content, _weights(asked, sentences), np.float32(0))
     lexical = credit @ weights
     if question.sources:
         titled = _credits(asked, [sentence(source.title) for source in question.sources])[passage]
@@ -131,17 +151,46 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     own = lexical.copy()
     if embedded:
         own += np.float32(trust) * question.cosines[read]
-    scores: Floats = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
-    scores += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
+    plain: Floats = own + NEIGHBOUR_CREDIT * _context(credit, weights, passage)
+    plain += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
+    scores: Floats = plain + _figures(question, read, trust)
     own[echoes] = scores[echoes] = 0
-    confidence = _confidence(trust, own, _coverage(credit, passage))
-    if question.sources and _has_rival(scores, sentences, [question.sources[number].document for number in passage]):
+    unsaid = _unsaid_name(question, asked, sentences, passage, int(own.argmax()))
+    confidence = _confidence(
+        trust, own, _coverage(credit[:, content], passage) - _least_coverage(question.text), unsaid
+    )
+    best = int(scores.argmax())
+    rivals = _rivals(best, sentences, [question.sources[number].document for number in passage if question.sources])
+    if any(plain[place] >= RIVAL_SHARE * plain[best] for place in rivals):
         confidence *= RIVAL_CONFIDENCE
     if confidence < threshold:
         return QuoteChoice([], confidence, tokens, 0)
+    scores[rivals] = 0
     order = _adding(scores, lexical, passage, sentences, question.max_sentences)
     chosen = [(int(read[place]), float(scores[place])) for place in order]
     return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+
+
+def _content(asked: Sequence[str], language: str) -> npt.NDArray[np.bool_]:
+    """bool [terms]: which are no function words of the language; all where there are no others."""
+    function = ENGLISH_AMOUNT if language == ENGLISH else _function_terms(language)
+    content = np.array([term not in function for term in asked], dtype=np.bool_)
+    return content if content.any() else ~content
+
+
+@lru_cache(maxsize=64)
+def _function_terms(language: str) -> frozenset[str]:
+    return frozenset(term for word in function_words(language) for term in terms(word))
+
+
+def _figures(question: QuoteQuestion, read: npt.NDArray[np.int64], trust: float) -> Floats:
+    """float32 [n]: what each sentence's figures count."""
+    if not asks_amount(question.text):
+        return np.zeros(len(read), dtype=np.float32)
+    credit = WORDS_FIGURE_CREDIT + trust * (FIGURE_CREDIT - WORDS_FIGURE_CREDIT)
+    texts = [question.sentences[number] for number in read]
+    counted = [has_figure(text) + DEFAULT_SHARE * names_default(text) for text in texts]
+    return np.float32(credit) * np.array(counted, dtype=np.float32)
 
 
 def _trust(question: QuoteQuestion) -> float:
@@ -162,15 +211,18 @@ def _echoes(question: QuoteQuestion, read: npt.NDArray[np.int64], credit: Floats
 def _adding(
     scores: Floats, lexical: Floats, passage: npt.NDArray[np.int32], sentences: Sequence[SentenceTerms], most: int
 ) -> list[int]:
-    """The best sentence, and of the `most` best, in their order, those that come near it, say something that is not yet
-    said, and are about what was asked: of its passage, or with its share of the question's words."""
-    best, *others = np.argsort(-scores, kind="stable")[:most].tolist()
+    """The best sentence, and those behind it, in their order and `most` in all, that come near it, say something that
+    is not yet said, and are about what was asked: of its passage, or nearer still and with its share of the question's
+    words."""
+    best, *others = np.argsort(-scores, kind="stable")[: most + FURTHER_LOOKED_AT].tolist()
     chosen = [best]
     said = set(sentences[best].terms)
     for place in others:
-        if scores[place] < FURTHER_SHARE * scores[best]:
+        if len(chosen) >= most or scores[place] < FURTHER_SHARE * scores[best]:
             break
-        apart = passage[place] != passage[best] and lexical[place] < FURTHER_WORDS * lexical[best]
+        apart = passage[place] != passage[best] and (
+            scores[place] < APART_SHARE * scores[best] or lexical[place] < FURTHER_WORDS * lexical[best]
+        )
         if not apart and not sentences[place].terms <= said:
             chosen.append(place)
             said |= sentences[place].terms
@@ -184,16 +236,17 @@ def _share(credit: Floats, weights: Floats, titled: Floats) -> Floats:
     return (credit * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), np.float32(1e-9))  # type: ignore[no-any-return]
 
 
-def _has_rival(scores: Floats, sentences: Sequence[SentenceTerms], documents: Sequence[str]) -> bool:
-    """Whether another document says the same as the best sentence, in other words for a few, and as good as it does."""
-    best = int(scores.argmax())
+def _rivals(best: int, sentences: Sequence[SentenceTerms], documents: Sequence[str]) -> list[int]:
+    """The sentences of other documents that say the same as the best one, in other words for a few: of something else.
+    None where the documents are not known."""
     own = sentences[best].terms
-    for place in np.flatnonzero(scores >= RIVAL_SHARE * scores[best]):
-        other = sentences[place].terms
-        alike = RIVAL_WORDS * len(own | other) <= len(own & other)
-        if documents[place] != documents[best] and other != own and alike:
-            return True
-    return False
+    return [
+        place
+        for place, (document, other) in enumerate(zip(documents, sentences, strict=False))
+        if document != documents[best]
+        and other.terms != own
+        and RIVAL_WORDS * len(own | other.terms) <= len(own & other.terms)
+    ]
 
 
 def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:
@@ -205,8 +258,33 @@ def _coverage(credit: Floats, passage: npt.NDArray[np.int32]) -> float:
     return float(best.sum(axis=1).max()) / credit.shape[1]
 
 
-def _confidence(trust: float, own: Floats, coverage: float) -> float:
-    excess = trust * (float(own.max()) - LATIN_EVIDENCE) + (1 - trust) * (coverage - OTHER_COVERAGE)
+def _least_coverage(text: str) -> float:
+    return LETTERS_COVERAGE if has_cjk(text) or any(map(is_unspaced, text)) else WORDS_COVERAGE
+
+
+def _unsaid_name(
+    question: QuoteQuestion,
+    asked: Sequence[str],
+    sentences: Sequence[SentenceTerms],
+    passage: npt.NDArray[np.int32],
+    best: int,
+) -> float:
+    """What is taken off for a name of the question that neither the passage of the best sentence has nor what stands
+    above it."""
+    wanted = [term for term in dict.fromkeys(chain.from_iterable(map(terms, names(question.text)))) if term in asked]
+    if not wanted:
+        return 0.0
+    own = [sentences[place] for place in np.flatnonzero(passage == passage[best])]
+    if question.sources:
+        source = question.sources[passage[best]]
+        own += map(sentence, (source.document, source.title, source.headings))
+    english = question.cosines.size and language_of(question.text) in (ENGLISH, UNKNOWN)
+    return (UNSAID_NAME if english else OTHER_UNSAID_NAME) * (1 - float(_credits(wanted, own).max(axis=0).min()))
+
+
+def _confidence(trust: float, own: Floats, covered: float, unsaid: float) -> float:
+    excess = trust * (float(own.max()) - LATIN_EVIDENCE) + (1 - trust) * covered
+    excess -= unsaid
     return 1 / (1 + math.exp(-STEEPNESS * excess))
 
 

@@ -100,12 +100,17 @@ async def paged(
     if page.after:
         last = await connection.scalar(select(created).where(within, name == page.after))
         if last is None:
-            raise InvalidArgument("after is not the id of one in this list", field="after")
+            raise not_in_list()
         later = created > last if page.ascending else created < last
         beside = name > page.after if page.ascending else name < page.after
         query = query.where(or_(later, and_(created == last, beside)))
     found: Sequence[Row[Any]] = (await connection.execute(query.order_by(*order).limit(page.size + 1))).all()
     return found
+
+
+def not_in_list() -> InvalidArgument:
+    """What `after` is answered with where it names nothing that the list has for its caller."""
+    return InvalidArgument("after is not the id of one in this list", field="after")
 
 
 def _seen(owner: Owner) -> ColumnElement[bool]:

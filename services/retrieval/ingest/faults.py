@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.retrieval.errors import DocumentError, DocumentUnreadable
+from services.retrieval.errors import DocumentError, DocumentUnreadable, is_panic
 
 
 @contextmanager
@@ -22,3 +22,7 @@ def reading(what: str, *broken: type[Exception]) -> Iterator[None]:
         raise DocumentUnreadable(f"{what} is broken: {str(error)[:200]}") from error
     except Exception as error:
         raise DocumentUnreadable(f"{what} is broken ({type(error).__name__})") from error
+    except BaseException as error:
+        if is_panic(error):
+            raise DocumentUnreadable(f"{what} is broken: its library gave up") from error
+        raise

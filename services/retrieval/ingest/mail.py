@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from email import message_from_bytes, policy
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import parsedate_to_datetime
 
 from services.retrieval.errors import DocumentUnreadable, EncodingUnknown
@@ -17,6 +18,7 @@ from services.retrieval.ingest.text import decode
 
 MOST_MESSAGES = 50_000
 MOST_NAMED = 20
+LONGEST_HEADER = 10_000
 UNREAD = "not read: {} attachment(s), but for the name"
 _HEADERS = ("From", "To", "Date")
 _START = re.compile(rb"^From \S+.*\d{4}\s*$", re.MULTILINE)
@@ -56,9 +58,19 @@ def read_mbox(data: bytes) -> Extract:
     return Extract("", blocks, warnings=warnings)
 
 
+class _Policy(EmailPolicy):
+    """Reads the beginning of a header that is far longer than any: read whole it takes a thousand times its length."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        return super().header_fetch_parse(name, value[:LONGEST_HEADER])
+
+
+_POLICY = _Policy()
+
+
 def _parsed(data: bytes) -> EmailMessage:
     with reading("the message"):
-        return message_from_bytes(data, policy=policy.default)
+        return message_from_bytes(data, policy=_POLICY)
 
 
 def _write(message: EmailMessage, blocks: list[Block]) -> int:

@@ -18,5 +18,8 @@ def media_type_of(given: str, document_id: str) -> str:
         return media_type
     told, ending = by_ending(document_id), PurePosixPath(document_id).suffix.lower()
     if ending and told is None:
-        raise MediaTypeUnsupported(f"files ending in {ending[:20]!r} cannot be read; give media_type if it is text")
+        raise MediaTypeUnsupported(
+            f"files ending in {ending[:20]!r} cannot be read; if it is text, rename it to end in .txt, or over gRPC "
+            f"give it the media_type {PLAIN}"
+        )
     return told or PLAIN

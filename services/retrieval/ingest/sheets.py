@@ -28,7 +28,7 @@ MOST_AREA = 20_000_000
 _ZIP = b"PK\x03\x04"
 _SHEETS = "xl/worksheets/"
 # A cell with a value, and where it is.
-_CELL = re.compile(rb"""<(?:\w{1,20}:)?c\s[^<>]{0,200}?\br\s*=\s*["']([A-Z]{1,3})(\d{1,7})["'][^<>]{0,200}(?<!/)>""")
+_CELL = re.compile(rb"""<(?:\w{1,20}:)?c\s[^<>]{0,200}?\br\s*=\s*["']([A-Z]{1,9})(\d{1,12})["'][^<>]{0,200}(?<!/)>""")
 
 Value = int | float | str | bool | time | date | datetime | timedelta
 

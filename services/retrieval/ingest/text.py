@@ -36,7 +36,10 @@ def decode(data: bytes, declared: str = "") -> Text:
         text = data[mark:].decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
         at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise DocumentUnreadable(f"not valid {encoding.upper()}{at}; is it a binary file?") from error
+        says = "its byte order mark says it is" if mark else "it says it is" if declared else "it begins as"
+        raise DocumentUnreadable(
+            f"not valid {encoding.upper()}{at}, which {says}: save it as UTF-8, or convert it with iconv"
+        ) from error
     sample = text[:65536]
     if "\x00" in text or len(_CONTROL.findall(sample)) > _CONTROL_SHARE * len(sample):
         raise DocumentUnreadable(_BINARY)

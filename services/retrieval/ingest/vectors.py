@@ -6,7 +6,7 @@ from dataclasses import replace
 from services.retrieval import metrics
 from services.retrieval.errors import EmbedderUnknown
 from services.retrieval.ingest.batches import Batches
-from services.retrieval.language.fields import embedded_head
+from services.retrieval.language.fields import head_of, title_of
 from services.retrieval.language.words import passage_vector
 from services.retrieval.model import Passage, PassageRecord, Sentences, Span
 from services.runtime.fairness import Owner
@@ -27,7 +27,7 @@ class PassageVectors:
         """
         if embedder not in self._batches:
             raise EmbedderUnknown(embedder, self._batches)
-        heads = [embedded_head(_title(passage), passage.headings, passage.text) for passage in passages]
+        heads = [head_of(passage) for passage in passages]
         texts = [head + passage.text for head, passage in zip(heads, passages, strict=True)]
         spans = [_moved(own.spans, len(head)) for head, own in zip(heads, sentences, strict=True)]
         with metrics.embed_seconds("passages"):
@@ -36,7 +36,7 @@ class PassageVectors:
             PassageRecord(
                 passage=passage,
                 dense=dense,
-                lexical=passage_vector(passage.text, "\n".join((_title(passage), *passage.headings))),
+                lexical=passage_vector(passage.text, "\n".join((title_of(passage), *passage.headings))),
                 sentences=replace(own, vectors=made.vectors),
             )
             for passage, own, (dense, made) in zip(passages, sentences, embedded, strict=True)
@@ -45,11 +45,6 @@ class PassageVectors:
     async def aclose(self) -> None:
         for batches in self._batches.values():
             await batches.aclose()
-
-
-def _title(passage: Passage) -> str:
-    """The title of its document, where that has one: the id is none."""
-    return "" if passage.title == passage.document_id else passage.title
 
 
 def _moved(spans: Sequence[Span], by: int) -> Sequence[Span]:

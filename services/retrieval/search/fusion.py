@@ -2,7 +2,8 @@
 
 A convex combination of scores, not of ranks: cosines are comparable from passage to passage as they are, and BM25
 becomes so when it is divided by the best score that the query reached. It keeps what ranks throw away, how much
-better the first is than the second. How well a passage holds the query's identifiers is a score from 0 to 1 already.
+better the first is than the second. How well a passage holds the query's identifiers is a score from 0 to 1 already,
+and so is a reranker's.
 """
 
 from collections.abc import Mapping

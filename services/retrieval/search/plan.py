@@ -28,7 +28,7 @@ class SearchPlan:
     """A checked request. `language` is an ISO 639-1 code, and `read` whether the embedder reads it. `embed` says
     whether the query's vector is needed, `without_vector` why where it is not. `lexical` is None where it has no words.
 
-    `candidates` is how many passages each signal is asked for.
+    `candidates` is how many passages each signal is asked for, `rerank` how many of the best are reranked.
     """
 
     query: str
@@ -37,6 +37,7 @@ class SearchPlan:
     read: bool
     limit: int
     candidates: int
+    rerank: int
     embed: bool
     without_vector: str
     lexical: Sparse | None
@@ -53,6 +54,8 @@ def plan(request: SearchRequest, embedder: EmbedderSpec = MINILM) -> SearchPlan:
         raise InvalidArgument(f"the query has {len(query)} characters; {MAX_QUERY} are the most")
     if not 0 <= request.limit <= MAX_LIMIT:
         raise InvalidArgument(f"limit must be from 0 to {MAX_LIMIT}, not {request.limit}")
+    if not 0 <= request.rerank <= MAX_LIMIT:
+        raise InvalidArgument(f"rerank must be from 0 to {MAX_LIMIT}, not {request.rerank}")
     check_filter(request.filter)
     script, language = script_of(query), language_of(query)
     latin = script is Script.LATIN
@@ -69,7 +72,8 @@ def plan(request: SearchRequest, embedder: EmbedderSpec = MINILM) -> SearchPlan:
         language=language,
         read=read,
         limit=limit,
-        candidates=max(limit, LEAST_CANDIDATES),
+        candidates=max(limit, LEAST_CANDIDATES, request.rerank),
+        rerank=request.rerank,
         embed=embed,
         without_vector="the search was to use BM25 alone" if lexical_mode else "the embedder does not read the script",
         lexical=lexical,

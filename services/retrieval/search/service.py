@@ -1,4 +1,4 @@
-"""Search: plan, embed if need be, ask the store, weigh, fuse, fetch, score the sentences."""
+"""Search: plan, embed if need be, ask the store, weigh, fuse, rerank if asked to, fetch, score the sentences."""
 
 import time
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from services.retrieval.model import (
     Explanation,
     Hit,
     Index,
+    Passage,
     SearchMode,
     SearchRequest,
     SearchResult,
@@ -24,10 +25,12 @@ from services.retrieval.model import (
     Vector,
 )
 from services.retrieval.names import collection_name
+from services.retrieval.reranker import Reranker
 from services.retrieval.search import exact, sentences
 from services.retrieval.search.fusion import Fused, Ranked
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
+from services.retrieval.search.reranking import Reranking, Scores
 from services.retrieval.search.twins import Twins
 from services.retrieval.search.weights import Weights, weigh
 from services.retrieval.store.base import VectorStore
@@ -36,20 +39,23 @@ from services.runtime.embedders import EmbedderSpec
 
 # Passages that are fetched at least where some of the first were twins of others.
 REFILL = 4
+UNREAD = "the reranker does not read its language"
 
 
 class Search:
     """Serves searches."""
 
-    def __init__(self, store: VectorStore, embedders: Embedders) -> None:
+    def __init__(self, store: VectorStore, embedders: Embedders, reranker: Reranker) -> None:
         self._store = store
         self._embedders = embedders
         self._queries = {name: Queries(embedder, Breaker()) for name, embedder in embedders.items()}
+        self._reranking = Reranking(reranker, Breaker())
+        metrics.RERANKER_GONE.set_function(lambda: float(self._reranking.gone))
         metrics.DEGRADED.set_function(lambda: float(any(queries.gone for queries in self._queries.values())))
 
     async def search(self, caller: Caller, request: SearchRequest) -> SearchResult:
         """The passages that the caller may read and that best answer the query, best first. A hybrid search does
-        without the embedder while it is gone, and says so.
+        without the embedder while it is gone, and any search without the reranker, and says so.
 
         Raises InvalidArgument, CollectionNotFound, StoreUnavailable; in dense mode EmbedderUnavailable,
         EmbedderNotServed.
@@ -64,6 +70,9 @@ class Search:
     async def _search(self, index: Index, request: SearchRequest) -> SearchResult:
         embedder = self._embedders[index.embedder].spec
         planned = plan(request, embedder)
+        unread = planned.rerank > 0 and not self._reranking.reads(planned)
+        if unread:
+            planned = replace(planned, rerank=0)
         started = time.perf_counter()
         vector = await self._embed(planned, request.mode, self._queries[index.embedder])
         degraded = planned.embed and vector is None
@@ -72,11 +81,20 @@ class Search:
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
             ranking = await self._rank(index, embedder, planned, vector)
+            best = await self._best(index, ranking.supported, planned)
+        ranked = time.perf_counter()
+        scores = await self._reranking.scores_or_none(planned.query, best) if best else {}
+        reranked = time.perf_counter()
+        if scores:
+            ranking = _ranked(ranking.with_scores(scores), ranking.identifiers, embedder, planned)
+        with metrics.store_seconds("query"):
             hits = await self._fetch(index, embedder, ranking, planned, vector, request)
-        timings = {"store": time.perf_counter() - embedded}
+        timings = {"store": time.perf_counter() - reranked + ranked - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
-        _observe(planned, request, hits, ranking.candidates, degraded)
+        if best:
+            timings["rerank"] = reranked - ranked
+        _observe(planned, request, hits, ranking.candidates, degraded, scores is None)
         return SearchResult(
             hits=hits,
             script=planned.script.value,
@@ -84,11 +102,12 @@ class Search:
             timings=timings,
             degraded=degraded,
             trust=None if vector is None else embedder.trust(planned.query),
+            not_reranked=scores is None,
             explanation=Explanation(
                 language=planned.language,
                 language_read=planned.read,
                 weights=ranking.weights.by_signal,
-                reason=ranking.weights.reason,
+                reason=f"{ranking.weights.reason}; {UNREAD}" if unread else ranking.weights.reason,
                 identifiers=ranking.identifiers,
                 unsupported=ranking.unsupported,
             ),
@@ -114,18 +133,15 @@ class Search:
             ids = list(dict.fromkeys(found for held in holders.values() for found in held))
             passages = [passage for passage, _ in (await self._store.fetch(index, ids, False)).values()]
             candidates = exact.with_exact(candidates, holders, passages)
-        weights = weigh(planned, candidates, embedder.lexical)
-        fused = Fused(candidates, weights.by_signal)
-        supported: Sequence[Ranked] = fused.ranked
-        if planned.embed and planned.read and planned.lexical is not None:
-            supported = [each for each in fused.ranked if fused.supported(each[0], embedder.unrelated)]
-        return _Ranking(
-            candidates=candidates,
-            fused=fused,
-            supported=supported,
-            weights=weights,
-            identifiers=[identifier.key for identifier in holders],
-        )
+        return _ranked(candidates, [identifier.key for identifier in holders], embedder, planned)
+
+    async def _best(self, index: Index, ranked: Sequence[Ranked], planned: SearchPlan) -> list[Passage]:
+        """The passages that are to be reranked, best first."""
+        if not planned.rerank:
+            return []
+        ids = [passage_id for passage_id, _ in ranked[: planned.rerank]]
+        fetched = await self._store.fetch(index, ids, False)
+        return [fetched[passage_id][0] for passage_id in ids if passage_id in fetched]
 
     async def _fetch(
         self,
@@ -170,6 +186,23 @@ class _Ranking:
     def unsupported(self) -> int:
         return len(self.fused.ranked) - len(self.supported)
 
+    def with_scores(self, scores: Scores) -> Candidates:
+        """The candidates with what the reranker says of some."""
+        ranked = sorted(scores.items(), key=lambda each: (-each[1], each[0]))
+        return replace(self.candidates, found={**self.candidates.found, Signal.RERANK: ranked})
+
+
+def _ranked(
+    candidates: Candidates, identifiers: Sequence[str], embedder: EmbedderSpec, planned: SearchPlan
+) -> _Ranking:
+    """The candidates weighed and fused."""
+    weights = weigh(planned, candidates, embedder.lexical)
+    fused = Fused(candidates, weights.by_signal)
+    supported: Sequence[Ranked] = fused.ranked
+    if planned.embed and planned.read and planned.lexical is not None:
+        supported = [each for each in fused.ranked if fused.supported(each[0], embedder.unrelated)]
+    return _Ranking(candidates, fused, supported, weights, identifiers)
+
 
 def comparable(candidates: Candidates, worth: sentences.Worth) -> Candidates:
     """The same with cosines as all-MiniLM-L6-v2 would have them, which all weights and thresholds are for."""
@@ -182,11 +215,18 @@ def comparable(candidates: Candidates, worth: sentences.Worth) -> Candidates:
 
 
 def _observe(
-    planned: SearchPlan, request: SearchRequest, hits: list[Hit], candidates: Candidates, degraded: bool
+    planned: SearchPlan,
+    request: SearchRequest,
+    hits: list[Hit],
+    candidates: Candidates,
+    degraded: bool,
+    not_reranked: bool,
 ) -> None:
     metrics.SEARCHES.labels(planned.script.value, request.mode.value).inc()
     if degraded:
         metrics.DEGRADED_SEARCHES.inc()
+    if not_reranked:
+        metrics.NOT_RERANKED.inc()
     metrics.CANDIDATES.observe(len({found for scored in candidates.found.values() for found, _ in scored}))
     if hits:
         metrics.TOP_SCORE.observe(hits[0].score)

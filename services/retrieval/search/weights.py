@@ -17,6 +17,8 @@ from services.runtime.language.detect import UNKNOWN
 BASE = -1.0
 UNREAD = 0.45
 STANDING_OUT = 0.65
+RERANK = 0.6
+"""What a reranker counts, of what it and the other signals but EXACT count together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,20 @@ class Weights:
 def weigh(planned: SearchPlan, candidates: Candidates, share: float = 1.0) -> Weights:
     """The weights of the signals that found the candidates; `share`: how much BM25 counts beside the embedder, of what
     it counts beside all-MiniLM-L6-v2."""
-    weights = _without_exact(planned, candidates, share)
+    weights = _reranked(_without_exact(planned, candidates, share), candidates)
     if Signal.EXACT not in candidates.found:
         return weights
     by_signal = {**weights.by_signal, Signal.EXACT: exact.weight(weights.by_signal)}
     return Weights(by_signal, f"{weights.reason}; few passages hold the query's identifiers, and they come first")
+
+
+def _reranked(weights: Weights, candidates: Candidates) -> Weights:
+    """The weights with that of the reranker, where it has read some of the candidates."""
+    if Signal.RERANK not in candidates.found:
+        return weights
+    rerank = sum(weights.by_signal.values()) * RERANK / (1 - RERANK)
+    reason = f"{weights.reason}; the reranker has read the best {len(candidates.found[Signal.RERANK])}"
+    return Weights({**weights.by_signal, Signal.RERANK: rerank}, reason)
 
 
 def _without_exact(planned: SearchPlan, candidates: Candidates, share: float) -> Weights:

@@ -7,7 +7,7 @@ import errno
 import logging
 import re
 
-from services.retrieval.errors import CollectionBroken, StoreFull, StoreUnavailable
+from services.retrieval.errors import CollectionBroken, StoreFull, StoreUnavailable, is_panic
 from services.runtime.errors import DomainError
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _SCARCE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 def is_failure(error: BaseException) -> bool:
     """Whether it is the engine's: an Exception or a panic, and not somebody's wish to end."""
-    return isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime"
+    return isinstance(error, Exception) or is_panic(error)
 
 
 def fault(error: BaseException, collection: str = "") -> DomainError:

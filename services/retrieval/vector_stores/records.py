@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.retrieval.files.model import PageOf
-from services.retrieval.files.records import paged
+from services.retrieval.files.records import not_in_list, paged
 from services.retrieval.model import CollectionKey, Groups, may_read
 from services.retrieval.schema.tables import ATTACHED_FILES, FILE_BATCHES, STORE_RECORDS
 from services.retrieval.vector_stores.model import (
@@ -76,7 +76,10 @@ class StoreRecords:
     async def list(
         self, key: CollectionKey, groups: Groups, page: PageOf, status: FileStatus | None, batch: str
     ) -> Sequence[AttachedFile]:
-        """What a caller of these groups may read; one more than the page has where there are more."""
+        """What a caller of these groups may read; one more than the page has where there are more. Raises
+        InvalidArgument where `after` names nothing of it."""
+        if page.after and not may_read((await self._access(key, page.after)) or (), groups):
+            raise not_in_list()
         found: list[AttachedFile] = []
         while len(found) <= page.size:
             rows = await self._rows(key, page, status, batch)
@@ -85,6 +88,10 @@ class StoreRecords:
                 break
             page = PageOf(page.size, rows[-1].file, page.ascending)
         return found
+
+    async def _access(self, key: CollectionKey, file_id: str) -> Sequence[str] | None:
+        file = (await self.find(key, [file_id])).get(file_id)
+        return file.access_groups if file else None
 
     async def _rows(
         self, key: CollectionKey, page: PageOf, status: FileStatus | None, batch: str
@@ -125,21 +132,31 @@ class StoreRecords:
         async with self._database.write() as connection:
             await connection.execute(delete(ATTACHED_FILES).where(_in(key), ATTACHED_FILES.c.file == file_id))
 
-    async def batch(self, key: CollectionKey, batch_id: str) -> FileBatch | None:
-        """The batch, without its counts; None where there is none."""
+    async def batch(self, key: CollectionKey, batch_id: str, groups: Groups) -> FileBatch | None:
+        """The batch, without its counts; None where there is none, and where it has files of which a caller of these
+        groups may read none."""
         table = FILE_BATCHES
         mine = and_(table.c.tenant == key.tenant, table.c.store == key.collection, table.c.id == batch_id)
+        lists = select(ATTACHED_FILES.c.access_groups).where(_in(key), ATTACHED_FILES.c.batch == batch_id).distinct()
         async with self._database.read() as connection:
             row = (await connection.execute(select(table).where(mine))).one_or_none()
+            access = [json.loads(each) for each in await connection.scalars(lists)] if row else []
+        if access and not any(may_read(each, groups) for each in access):
+            return None
         return FileBatch(row.id, row.store, row.created, bool(row.cancelled), FileCounts()) if row else None
 
-    async def cancel(self, key: CollectionKey, batch_id: str) -> None:
-        """Take back what of the batch is in progress."""
+    async def cancel(self, key: CollectionKey, batch_id: str, groups: Groups) -> None:
+        """Take back what of the batch is in progress and a caller of these groups may read; the batch is cancelled
+        where there was something."""
         table = ATTACHED_FILES
         waiting = and_(_in(key), table.c.batch == batch_id, table.c.status == FileStatus.IN_PROGRESS)
         async with self._database.write() as connection:
-            await connection.execute(update(table).where(waiting).values(status=FileStatus.CANCELLED))
-            await connection.execute(update(FILE_BATCHES).where(FILE_BATCHES.c.id == batch_id).values(cancelled=1))
+            rows = (await connection.execute(select(table.c.file, table.c.access_groups).where(waiting))).all()
+            files = [file for file, access_groups in rows if may_read(json.loads(access_groups), groups)]
+            if files:
+                taken = update(table).where(waiting, table.c.file.in_(files)).values(status=FileStatus.CANCELLED)
+                await connection.execute(taken)
+                await connection.execute(update(FILE_BATCHES).where(FILE_BATCHES.c.id == batch_id).values(cancelled=1))
 
     async def due(self, limit: int) -> Sequence[AttachedFile]:
         """Files to ingest now, those first that have waited for longest."""

@@ -37,6 +37,7 @@ from services.retrieval.vector_stores.model import (
 )
 from services.retrieval.vector_stores.records import StoreRecords
 from services.runtime.errors import CollectionNotFound, InvalidArgument
+from services.runtime.labels import RESERVED
 
 MOST_FILES = 500
 DESCRIBED_AT_ONCE = 8
@@ -172,7 +173,7 @@ class VectorStores:
         key = _key(caller, store)
         await self._store.current(key)
         if batch:
-            await self._batch(key, batch)
+            await self._batch(caller, key, batch)
         found = await self._records.list(key, caller.groups, page, status, batch)
         return found[: page.size], len(found) > page.size
 
@@ -197,20 +198,21 @@ class VectorStores:
         """Raises FileBatchNotFound."""
         key = _key(caller, store)
         await self._store.current(key)
-        batch = await self._batch(key, batch_id)
+        batch = await self._batch(caller, key, batch_id)
         counts = await self._records.counts(caller.tenant, [store], caller.groups, batch_id)
         return replace(batch, files=counts[store])
 
     async def cancel_batch(self, caller: Caller, store: str, batch_id: str) -> FileBatch:
-        """Raises FileBatchNotFound."""
+        """Take back those of its files that are not in yet and that the caller may read; a document that was there
+        before stays. Raises FileBatchNotFound."""
         key = _key(caller, store)
         await self._store.current(key)
-        await self._batch(key, batch_id)
-        await self._records.cancel(key, batch_id)
+        await self._batch(caller, key, batch_id)
+        await self._records.cancel(key, batch_id, caller.groups)
         return await self.get_batch(caller, store, batch_id)
 
-    async def _batch(self, key: CollectionKey, batch_id: str) -> FileBatch:
-        batch = await self._records.batch(key, batch_id)
+    async def _batch(self, caller: Caller, key: CollectionKey, batch_id: str) -> FileBatch:
+        batch = await self._records.batch(key, batch_id, caller.groups)
         if batch is None:
             raise FileBatchNotFound(batch_id)
         return batch
@@ -241,6 +243,11 @@ def _check(caller: Caller, file: AddedFile) -> None:
     """Raises InvalidArgument, DocumentInvalid, OutsideAccessGroups."""
     if len(file.attributes) > MOST_NOTES:
         raise InvalidArgument(f"a file has at most {MOST_NOTES} attributes", field="attributes")
+    if own := next((key for key in file.attributes if key.startswith(RESERVED)), None):
+        raise InvalidArgument(
+            f"the attribute {own!r} is none to give: what begins with {RESERVED} is Headworks' own",
+            field=f"attributes.{own}",
+        )
     names.check_metadata(metadata_of(file.attributes))
     names.check_groups(file.access_groups)
     if not may_read(file.access_groups, caller.groups):

@@ -165,13 +165,14 @@ class FileIngestion:
         if result.outcome is DocumentOutcome.FAILED:
             await self._fail(file, result.error_reason, result.error_message)
         elif not await self._records.settle(file, FileStatus.COMPLETED):
-            await self._withdraw(file)
+            await self._withdraw(file, result.outcome is DocumentOutcome.CREATED)
 
-    async def _withdraw(self, file: AttachedFile) -> None:
-        """Delete the document of a file that was taken back while it was ingested, unless it was put there anew."""
+    async def _withdraw(self, file: AttachedFile, new: bool) -> None:
+        """Delete the document of a file that was deleted while it was ingested, and a new one of a file that was
+        taken back, unless it was put there anew."""
         key = CollectionKey(file.tenant, file.store)
         now = (await self._records.find(key, [file.file])).get(file.file)
-        if now is None or now.status is FileStatus.CANCELLED:
+        if now is None or (new and now.status is FileStatus.CANCELLED):
             with suppress(CollectionNotFound):
                 await self._writer.delete(key, file.file)
 

@@ -51,6 +51,18 @@ _WORDS = {
     "ro": "și de la în un o este era sunt cu pe din ce cine când unde cum cât câți câte care pentru nu a fost au se",
     "hu": "a az és egy nem hogy volt van mi ki mikor hol miért hogyan mennyi hány melyik milyen meg is kik mely",
 }  # fmt: skip
+# Those of languages that their script tells.
+_WORDS_OF_SCRIPTS = {
+    "ru": "в во и на с со к ко по о об от до за из у не что кто как какой какая какое какие каким какую каком какого "
+          "какому каких какими который которая которое которые которого котором которой где когда почему зачем куда "
+          "откуда сколько чем чего кого кому ком чему чьей чей это был была было были быть есть для при под над между "
+          "после перед а но или ли же бы то его её ее их он она оно они является являются",
+    "ar": "ما ماذا من متى أين كيف لماذا كم أي هل هو هي هم في على إلى عن مع التي الذي الذين كان كانت هذا هذه ذلك تلك و "
+          "أو ثم قد لم لن لا إن أن بين بعد قبل عند تم يتم كل",
+    "hi": "क्या कौन कब कहाँ कहां क्यों कैसे कितना कितने कितनी किस किसे किसने किसका किसके किसकी कौनसा कौनसी है हैं था थी थे हो "
+          "होता होती होते का के की को में से पर ने और या भी एक यह वह इस उस ये वे जो तक लिए द्वारा साथ कर किया गया गई गए करता "
+          "करते करने जाता जाती जाते ही तो नहीं अपने अपनी अपना",
+}  # fmt: skip
 # Of these, what questions ask with: hardly anything else brings them into a text.
 _ASKING = {
     "en": "what which who whom whose how when where why",
@@ -102,6 +114,11 @@ def _by_word() -> dict[str, list[tuple[str, float]]]:
 
 
 _BY_WORD = _by_word()
+
+
+def function_words(language: str) -> list[str]:
+    """What stands in a text of the language whatever it is about; none for a language whose words are not known."""
+    return (_WORDS.get(language) or _WORDS_OF_SCRIPTS.get(language, "")).split()
 
 
 @lru_cache(maxsize=1024)

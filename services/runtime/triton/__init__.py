@@ -2,8 +2,10 @@
 
 from services.runtime.triton.client import (
     EMBED_TOKENS,
+    UNKNOWN_MODEL,
     Embeddings,
     PassageEmbeddings,
+    RerankScores,
     TooManyInferences,
     TritonClient,
 )
@@ -11,8 +13,10 @@ from services.runtime.triton.replicas import open_channels
 
 __all__ = [
     "EMBED_TOKENS",
+    "UNKNOWN_MODEL",
     "Embeddings",
     "PassageEmbeddings",
+    "RerankScores",
     "TooManyInferences",
     "TritonClient",
     "open_channels",

@@ -1,4 +1,4 @@
-"""Triton's models of single answers: those of embedders, and `injection`."""
+"""Triton's models of single answers: those of embedders, `injection` and `rerank`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from services.runtime.call import ORDINAL_KEY
 from services.runtime.embedders import MINILM, EmbedderSpec
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.replicas import AnyReplica, Metadata
+from services.runtime.reranker import RERANKER, RerankerNotServed
 from services.runtime.triton.replicas import Replicas
 from services.runtime.triton.wire import pb, split, strings
 
@@ -22,6 +23,8 @@ WIDTH = 384
 EMBED_TOKENS = 512
 """Wordpieces that `embed` reads of a text."""
 READY_SECONDS = 2.0
+# In Triton's words for a model that it has not been told to load; of one that it loads this moment it says "not ready".
+UNKNOWN_MODEL = "unknown model"
 
 
 class TooManyInferences(DomainError):
@@ -60,6 +63,14 @@ class PassageEmbeddings:
     vectors: npt.NDArray[np.float32]
     tokens: int
     sentences: list[npt.NDArray[np.int8]]
+
+
+@dataclass(frozen=True, slots=True)
+class RerankScores:
+    """scores: of each text, 0 to 1. tokens: wordpieces that were read, of the texts and of the query beside each."""
+
+    scores: list[float]
+    tokens: int
 
 
 class TritonClient:
@@ -108,6 +119,27 @@ class TritonClient:
             return []
         outputs = _outputs(await self._infer(_text_request("injection", texts), timeout))
         return [float(score) for score in np.frombuffer(outputs["SCORE"], dtype="<f4")]
+
+    async def rerank(self, query: str, texts: Sequence[str], *, timeout: float, max_tokens: int = 0) -> RerankScores:
+        """How well each of at most 128 texts answers the query. At most `max_tokens` wordpieces of a text are read; 0,
+        and more than RERANK_TOKENS, are RERANK_TOKENS.
+
+        Raises grpc.aio.AioRpcError, TooManyInferences or RerankerNotServed.
+        """
+        if not texts:
+            return RerankScores([], 0)
+        request = _text_request(RERANKER, texts)
+        shape = [len(texts), 1]
+        _add(request, "QUERY", "BYTES", shape, strings([query.encode()] * len(texts)))
+        _add(request, "MAX_TOKENS", "INT32", shape, np.full(shape, max_tokens, dtype="<i4").tobytes())
+        try:
+            outputs = _outputs(await self._infer(request, timeout))
+        except grpc.aio.AioRpcError as error:
+            if UNKNOWN_MODEL in (error.details() or ""):
+                raise RerankerNotServed from error
+            raise
+        scores = np.frombuffer(outputs["SCORE"], dtype="<f4").tolist()
+        return RerankScores(scores, int(_lengths(outputs).sum()))
 
     async def ready(self, models: Iterable[str]) -> bool:
         """Whether a server and these models are loaded and serving; False also when none can be reached."""

@@ -24,7 +24,7 @@ class _Known:
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._found = Found(tuple(passages))
 
-    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
+    async def search(self, collection: str, question: str, limit: int, only: DocumentFilter, rerank: int = 0) -> Found:
         return self._found
 
 

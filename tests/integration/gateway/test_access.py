@@ -79,6 +79,8 @@ CASES: list[tuple[str, Message, list[str]]] = [
         body(model="all-minilm-l6-v2", input="x"),
         ["embeddings.call:all-minilm-l6-v2"],
     ),
+    ("POST /v1/rerank", body(query="x", documents=["x"]), ["embeddings.call:rerank"]),
+    ("POST /v2/rerank", body(query="x", documents=["x"]), ["embeddings.call:rerank"]),
     ("GET /v1/models", HttpBody(), ["models.read:*"]),
     ("GET /v1/models/keeper", HttpBody(), ["models.read:keeper"]),
     (

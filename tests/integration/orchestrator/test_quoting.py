@@ -152,6 +152,15 @@ async def test_without_sentences_there_is_no_answer() -> None:
     assert await generated(Found(())) == [Ended(Finish.NO_ANSWER, TokenCounts(), 0.0)]
 
 
+async def test_a_search_that_is_not_reranked_is_known_as_such(as_caller: Callable[..., None]) -> None:
+    as_caller()
+    retrieval = FakeRetrieval({"cats": HITS}, not_reranked=True)
+    async with channel_for(retrieval) as channel:
+        found = await RetrievalClient(channel, TimeLimit(5)).search("cats", "who sleeps?", 3, ALL, 20)
+    assert found.not_reranked
+    assert [request.rerank for request in retrieval.requests] == [20]
+
+
 async def test_a_degraded_search_is_known_as_such(as_caller: Callable[..., None]) -> None:
     as_caller()
     async with channel_for(FakeRetrieval({"cats": HITS}, degraded=True)) as channel:

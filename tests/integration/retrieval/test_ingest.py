@@ -304,6 +304,9 @@ class TestBadDocuments:
             ("media_type", "image/png"),
             ("content_hash", "abc"),
             ("uri", "x" * 5000),
+            ("uri", "javascript:alert(1)"),
+            ("uri", " java\tscript\n:alert(1)"),
+            ("uri", "DATA:text/html,x"),
             ("title", "x" * 1025),
             ("metadata", {f"{number}": "" for number in range(33)}),
             ("metadata", {"k" * 65: ""}),
@@ -314,6 +317,12 @@ class TestBadDocuments:
     async def test_fail_for_a_malformed_head(self, service: Served, field: str, value: object) -> None:
         results, _ = await service.ingest({"a.txt": "text"}, delete_missing=False, **{field: value})  # type: ignore[arg-type]
         assert results["a.txt"].outcome == Result.OUTCOME_FAILED
+
+    async def test_an_id_has_no_control_characters(self, service: Served) -> None:
+        results, _ = await service.ingest({"a\nb.txt": "text", "a\0b.txt": "text", "a b.txt": "text"})
+        assert {document_id: result.error_reason for document_id, result in results.items()} == {
+            "a\nb.txt": "INVALID_ARGUMENT", "a\0b.txt": "INVALID_ARGUMENT", "a b.txt": "",
+        }  # fmt: skip
 
     async def test_bytes_that_belie_their_hash_fail(self, service: Served) -> None:
         results, _ = await service.ingest({"a.txt": "text"}, content_hash="0" * 64)

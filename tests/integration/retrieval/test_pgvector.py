@@ -141,9 +141,11 @@ async def test_the_planner_searches_by_the_index(
 
 
 async def test_a_filter_that_leaves_few_of_the_nearest_gets_as_many_as_it_asked_for(
-    engine: PgvectorEngine, monkeypatch: pytest.MonkeyPatch
+    engine: PgvectorEngine, pgvector_server: Postgres, pgvector_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "LOOKED_AT_FILTERED", 10)
+    name = database(pgvector_url)
+    pgvector_server.sql(f"ALTER DATABASE {name} SET enable_seqscan = off")  # of so few it would compare all anyway
+    monkeypatch.setattr(search, "LOOKED_AT_FILTERED", 200)
     await filled(engine, 1000)
     await engine.rest(KEY)
     await engine.rested()

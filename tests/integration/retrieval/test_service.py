@@ -86,6 +86,14 @@ class TestSearch:
         assert (hit.passage.document_id, [part.signal for part in hit.signals]) == ("dams.md", ["lexical"])
         assert (len(hit.sentence_scores.starts), list(hit.sentence_scores.scores)) == (2, [])
 
+    async def test_reranks_where_it_is_asked_to(self, filled: Served) -> None:
+        response = await filled.search("built in 1907", rerank=20)
+        assert not response.not_reranked
+        (rerank,) = [part for part in response.hits[0].signals if part.signal == "rerank"]
+        assert (rerank.rank, rerank.score > 0, rerank.contribution > 0) == (1, True, True)
+        assert "rerank" in [timing.hop for timing in response.timings]
+        assert [each.weight > 0 for each in response.ranking.weights if each.signal == "rerank"] == [True]
+
     async def test_does_not_embed_what_the_model_cannot_read(self, filled: Served, embedder: FakeEmbedder) -> None:
         response = await filled.search("闸门怎么打开？", include_embeddings=True)
         assert response.hits[0].passage.document_id == "水坝.txt"

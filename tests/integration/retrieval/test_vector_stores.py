@@ -137,6 +137,77 @@ async def test_a_batch_is_taken_back(tmp_path: Path) -> None:
         assert await one.found(store) == {other}
 
 
+async def test_a_batch_that_is_taken_back_leaves_what_was_there_before(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    async with client(tmp_path, embedder) as one:
+        store = await one.create()
+        file = await one.upload("a.txt", "water")
+        first = await one.put(store, file, batch=True)
+        assert await one.ends(store, file) == Status.STATUS_COMPLETED
+        ended = pb.CancelFileBatchRequest(vector_store_id=store, batch_id=first)
+        batch = (await one.stores.CancelFileBatch(ended, metadata=one.who)).batch
+        assert (batch.cancelled, batch.file_counts.completed) == (False, 1)
+        for _ in range(3):  # before, while and after it is ingested anew
+            again = await one.put(store, file, batch=True)
+            request = pb.CancelFileBatchRequest(vector_store_id=store, batch_id=again)
+            await one.stores.CancelFileBatch(request, metadata=one.who)
+            other = await one.upload("b.txt", "water")
+            await one.put(store, other)
+            await one.ends(store, other)
+            assert file in await one.found(store)
+
+
+async def test_a_batch_is_its_readers_alone(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    embedder.gate.clear()
+    async with client(tmp_path, embedder) as root:
+        hilda = Client(root.service, root.service.keys.metadata("acme", "hilda", groups=("hr",)))
+        ann = Client(root.service, root.service.keys.metadata("acme", "ann", groups=("eng",)))
+        store = await hilda.create()
+        hidden = await hilda.put(store, await hilda.upload("a.txt", "water"), groups=["hr"], batch=True)
+        files = [await hilda.upload(name, "water") for name in ("b.txt", "c.txt")]
+        added = [pb.AddedFile(file_id=files[1]), pb.AddedFile(file_id=files[0], access_groups=["hr"])]
+        mixed = (
+            await hilda.stores.AddVectorStoreFiles(
+                pb.AddVectorStoreFilesRequest(vector_store_id=store, files=added, batch=True), metadata=hilda.who
+            )
+        ).batch.id
+        named: dict[str, Any] = {"vector_store_id": store, "batch_id": hidden}
+        for call in (
+            ann.stores.GetFileBatch(pb.GetFileBatchRequest(**named), metadata=ann.who),
+            ann.stores.CancelFileBatch(pb.CancelFileBatchRequest(**named), metadata=ann.who),
+            ann.stores.ListVectorStoreFiles(pb.ListVectorStoreFilesRequest(**named), metadata=ann.who),
+        ):
+            assert await failure(call) is grpc.StatusCode.NOT_FOUND
+        request = pb.CancelFileBatchRequest(vector_store_id=store, batch_id=mixed)
+        cancelled = (await ann.stores.CancelFileBatch(request, metadata=ann.who)).batch
+        assert (cancelled.file_counts.cancelled, cancelled.file_counts.in_progress) == (1, 0)
+        assert await hilda.status(store, files[0]) == Status.STATUS_IN_PROGRESS
+        behind = pb.ListVectorStoreFilesRequest(vector_store_id=store, after=files[0])
+        assert (
+            await failure(ann.stores.ListVectorStoreFiles(behind, metadata=ann.who)) is grpc.StatusCode.INVALID_ARGUMENT
+        )
+        embedder.gate.set()
+
+
+async def test_attributes_of_headworks_own_are_nobodys_to_give(tmp_path: Path) -> None:
+    async with client(tmp_path, FakeEmbedder()) as one:
+        store, file = await one.create(), await one.upload("a.txt", "water")
+        added = [pb.AddedFile(file_id=file, attributes={"headworks.source": vector_store_pb2.Attribute(text="x")})]
+        request = pb.AddVectorStoreFilesRequest(vector_store_id=store, files=added)
+        assert (
+            await failure(one.stores.AddVectorStoreFiles(request, metadata=one.who)) is grpc.StatusCode.INVALID_ARGUMENT
+        )
+        await one.put(store, file)
+        change = pb.UpdateVectorStoreFileRequest(
+            vector_store_id=store, file_id=file, attributes={"headworks.x": vector_store_pb2.Attribute(text="x")}
+        )
+        assert (
+            await failure(one.stores.UpdateVectorStoreFile(change, metadata=one.who))
+            is grpc.StatusCode.INVALID_ARGUMENT
+        )
+
+
 async def test_a_file_that_is_taken_out_while_it_is_ingested_is_not_there(tmp_path: Path) -> None:
     embedder = FakeEmbedder()
     embedder.gate.clear()

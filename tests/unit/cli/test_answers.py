@@ -13,7 +13,7 @@ from cli.documents.scan import find_files
 from cli.documents.upload import Requests
 from cli.mesh.config import reference
 from cli.mesh.settings import CLASSES, MASK, masked, settings_of
-from cli.output import DEGRADED
+from cli.output import DEGRADED, NOT_RERANKED
 from cli.runs.answers import gather, parse_server_timing, with_gateway
 from cli.runs.chat import ChatAnswer, events
 from cli.runs.watch import line
@@ -56,6 +56,13 @@ def test_a_degraded_search_is_shown_with_the_answer() -> None:
     passages = RunEvent(run_id="run_1", passages=run_event_pb2.PassagesRetrieved(degraded=True))
     assert gather([passages, *a_run()], lambda _: None).as_json()["degraded"] is True
     assert line(passages) == ("passages", f"none ({DEGRADED})")
+
+
+def test_a_search_without_the_reranker_is_shown_with_the_answer() -> None:
+    passages = RunEvent(run_id="run_1", passages=run_event_pb2.PassagesRetrieved(not_reranked=True, degraded=True))
+    assert gather(a_run(), lambda _: None).as_json()["not_reranked"] is False
+    assert gather([passages, *a_run()], lambda _: None).as_json()["not_reranked"] is True
+    assert line(passages) == ("passages", f"none ({DEGRADED}; {NOT_RERANKED})")
 
 
 @pytest.mark.parametrize(

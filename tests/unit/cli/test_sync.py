@@ -94,6 +94,27 @@ def test_a_source_that_is_not_there_deletes_nothing(sync: Syncing) -> None:
     assert sync.collection.documents == {}
 
 
+def test_a_subfolder_that_has_become_empty_deletes_nothing(sync: Syncing) -> None:
+    unpacked(sync.here / "guides", {"a.md": "alpha", "b.md": "beta", "share/c.md": "gamma"})
+    sync(GUIDES)
+    (sync.here / "guides/b.md").unlink()
+    (sync.here / "guides/share/c.md").unlink()
+    report = sync(GUIDES)
+    assert counts(report) == {"unchanged": 1, "failed": 1, "kept": 2}
+    assert f"{sync.here}/guides/share is empty (1 document came from there)" in report.doubt
+    assert "add --yes" in report.failures["guides"]
+    assert set(sync.collection.documents) == {"guides/a.md", "guides/b.md", "guides/share/c.md"}
+    assert counts(sync(GUIDES, even_empty=True)) == {"unchanged": 1, "deleted": 2}
+
+
+def test_a_subfolder_that_is_gone_is_deleted(sync: Syncing) -> None:
+    unpacked(sync.here / "guides", {"a.md": "alpha", "share/c.md": "gamma"})
+    sync(GUIDES)
+    (sync.here / "guides/share/c.md").unlink()
+    (sync.here / "guides/share").rmdir()
+    assert counts(sync(GUIDES)) == {"unchanged": 1, "deleted": 1}
+
+
 def test_a_collection_that_is_not_to_be_written_is_one_sources_failure(sync: Syncing) -> None:
     unpacked(sync.here / "guides", {"a.md": "alpha"})
     sync.collection.error = Refused(grpc.StatusCode.PERMISSION_DENIED)
@@ -102,6 +123,23 @@ def test_a_collection_that_is_not_to_be_written_is_one_sources_failure(sync: Syn
     sync.collection.error = Refused(grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(Refused):
         sync(GUIDES)
+
+
+def test_a_page_of_an_export_of_jira_deletes_nothing(sync: Syncing) -> None:
+    issues = "name: issues, kind: jira, path: issues.json"
+    page = sync.here / "issues.json"
+    page.write_text(
+        '{"startAt": 0, "total": 2, "issues": [{"key": "P-1", "fields": {}}, {"key": "P-2", "fields": {}}]}'
+    )
+    assert counts(sync(issues)) == {"created": 2}
+    page.write_text('{"startAt": 0, "maxResults": 1, "total": 2, "issues": [{"key": "P-1", "fields": {}}]}')
+    report = sync(issues)
+    assert (counts(report), report.doubt) == (
+        {"unchanged": 1, "failed": 1, "kept": 1}, "the source was not seen whole",
+    )  # fmt: skip
+    assert "1 of the 2 issues" in report.failures["issues.json"]
+    page.write_text('{"startAt": 0, "total": 1, "issues": [{"key": "P-1", "fields": {}}]}')
+    assert counts(sync(issues)) == {"unchanged": 1, "deleted": 1}
 
 
 def test_archives_and_exports(sync: Syncing) -> None:

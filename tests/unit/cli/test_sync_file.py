@@ -52,12 +52,26 @@ def test_patterns(name: str, taken: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "a mapping with `sources`"), ("sources: []", "sources"), ("sources: [{name: a}]", "kind"),
-        ("sources: [{name: a, kind: ftp}]", "kind"), ("sources:\n - {name: a, kind: folder}", "line 2.*path.*missing"),
+        ("", "a mapping with `sources`"), ("sources: []", "^line 1, sources: give at least one$"),
+        ("sources: [{name: a}]", r"^line 1, sources\[0\]: kind is missing$"),
+        ("sources: [{name: a, kind: ftp}]", "there is no kind 'ftp': it is one of folder, git, .*, sitemap$"),
+        (
+            "sources: [{name: a, kind: foldr}]",
+            r"^line 1, sources\[0\]: there is no kind 'foldr'; did you mean folder\?$",
+        ),
+        ("sources:\n - {name: a, kind: folder}", "line 2.*path.*missing"),
         ("sources:\n - {name: A, kind: folder, path: x}", "line 2.*name"),
         ("sources:\n - {name: a, kind: folder, path: x, url: y}", "line 2.*no such field"),
         ("sources:\n - {name: a, kind: git, path: x, follow_links: true}", "for folders only"),
-        ("sources:\n - {name: a, kind: web, url: x, depth: 21}", "line 2.*depth"),
+        (
+            "sources:\n - name: a\n   kind: web\n   path: a", r"^line 2, sources\[0\]\.url: is missing; "
+            r"line 4, sources\[0\]\.path: there is no such field$",
+        ),
+        ("sources:\n - {name: a, kind: zip, path: x, labls: {}}", r"no such field; did you mean labels\?$"),
+        (
+            "sources:\n - {name: a, kind: web, url: x, depth: 21}",
+            r"^line 2, sources\[0\]\.depth: must be less than or equal to 20$",
+        ),
         ("sources:\n - {name: a, kind: web, url: x, labels: {headworks.source: b}}", "Headworks' own"),
         ("sources:\n - {name: a, kind: zip, path: x}\n - {name: a, kind: zip, path: y}", "a is there twice"),
         ("sources: [", "not YAML"),

@@ -75,6 +75,7 @@ BAD = [
     ("models: []\ncolour: red", 2, "colour"),
     ("models: []\nmodels: []", 2, "there twice"),
     (HEAD + "    colour: red\n", 5, "models[0].colour"),
+    (HEAD + "    contxt_length: 5\n", 5, "did you mean context_length?"),
     (HEAD + "    timeout: soon\n", 5, "models[0].timeout"),
     (HEAD + "    timeout: .inf\n", 5, "models[0].timeout"),
     (HEAD + "    concurrency: 0\n", 5, "models[0].concurrency"),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from services.models import layout, triton
 from services.models.layout import ConfigMismatch, lay_out_backend, lay_out_repository, render_embed
+from services.models.rerank.check import CannotRerank
 from services.models.settings import ModelsSettings
 
 PORTS = triton.Listen(grpc=7001, metrics=7003)
@@ -43,6 +44,21 @@ def test_a_further_embedder_has_models_of_its_own(tmp_path: Path) -> None:
         assert (repository / model / "1/model.py").is_file()
     assert set(triton.models(settings)) == {*triton.MODELS, "embed_e5", "embed_e5_passages"}
     assert triton.start_seconds(settings) > triton.start_seconds(ModelsSettings())
+
+
+def test_a_reranker_is_served_where_a_setting_names_it(tmp_path: Path) -> None:
+    assert not (lay_out_repository(tmp_path / "without", ModelsSettings()) / "rerank").exists()
+    settings = ModelsSettings(reranker="late-interaction", rerank_instances=3, rerank_threads=2)
+    config = (lay_out_repository(tmp_path / "with", settings) / "rerank/config.pbtxt").read_text()
+    assert 'key: "reranker" value: { string_value: "late-interaction" }' in config
+    assert 'key: "threads" value: { string_value: "2" }' in config
+    assert "count: 3" in config
+    assert set(triton.models(settings)) == {*triton.MODELS, "rerank"}
+
+
+def test_a_reranker_that_cannot_be_served_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(CannotRerank, match="it has no"):
+        triton.prepare(tmp_path / "data", PORTS, ModelsSettings(reranker=str(tmp_path)))
 
 
 def test_an_unknown_embedder_is_refused_by_name() -> None:

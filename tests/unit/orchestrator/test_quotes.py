@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from services.orchestrator.rag.amounts import asks_amount
+from services.orchestrator.rag.names import names
 from services.orchestrator.rag.quotes import QuoteQuestion, QuoteSource, choose
 from services.orchestrator.settings import OrchestratorSettings
 from services.runtime.language.script import latin_share
@@ -36,7 +38,7 @@ WHEN_BUILT = "When were the headworks built?"
 
 
 def test_the_answering_sentence_comes_first() -> None:
-    found = choose(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0]), 0.5)
+    found = choose(question(WHEN_BUILT, [0.6, 0.7, 0.1, 0.0]), 0.5)
     assert [number for number, _ in found.chosen] == [1, 0]
     assert found.confidence > 0.5
     scores = [score for _, score in found.chosen]
@@ -58,7 +60,7 @@ def test_the_threshold_decides(threshold: float, declines: bool) -> None:
 
 @pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (9, 2)])
 def test_no_more_sentences_than_asked_for(wanted: int, given: int) -> None:
-    assert len(numbers(question(WHEN_BUILT, [0.5, 0.7, 0.1, 0.0], max_sentences=wanted))) == given
+    assert len(numbers(question(WHEN_BUILT, [0.6, 0.7, 0.1, 0.0], max_sentences=wanted))) == given
 
 
 def test_without_sentences_there_is_no_answer() -> None:
@@ -182,7 +184,85 @@ def test_confidence_falls_where_another_document_says_the_same_of_something_else
     assert choose(same, 0.0).confidence > 0.9 * alone
 
 
+def test_what_another_document_says_of_something_else_is_no_further_quote() -> None:
+    asked = "How many litres of water does the tank of the X207 hold?"
+    three = of_manuals(asked, "X200", "X207", "X214")
+    assert numbers(replace(three, max_sentences=3), 0.4) == [1]
+    assert len(numbers(replace(three, max_sentences=3, sources=()), 0.4)) == 3
+    unnamed = of_manuals("How many litres of water does the tank hold?", "X200", "X207")
+    assert numbers(replace(unnamed, max_sentences=2), 0.0) == [0]
+
+
 def test_a_heading_counts_half_as_if_the_sentence_said_it() -> None:
     source = QuoteSource("d", "", "Warranty")
     asked = question("How long is the warranty?", [0.4] * 4, sources=(source, source))
     assert choose(asked, 0.0).confidence > choose(replace(asked, sources=()), 0.0).confidence
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("How many tables can I join?", True),
+        ("Wie lange wartet NFS?", True),
+        ("最多可以有几个域？", True),
+        ("Why so?", False),
+        ("When was it built?", True),
+        ("Since when does it hold?", True),
+        ("What happens when control dies?", False),
+        ("Que se passe-t-il quand le disque est plein ?", False),
+        ("Что делать, когда диск полон?", False),
+        ("Когда построен шлюз?", True),
+    ],
+)
+def test_what_asks_for_an_amount(text: str, amount: bool) -> None:
+    assert asks_amount(text) is amount
+
+
+def test_a_sentence_with_a_figure_answers_how_many() -> None:
+    """Though another one is as near, and says as many of the question's words."""
+    sentences = ["A join of many tables is prepared quickly.", "A join of tables has 64 of them at most."]
+    asked = question(
+        "How many tables can a join have?", [0.6, 0.5], sentences=sentences, passage=np.zeros(2, np.int32),
+        max_sentences=1,
+    )  # fmt: skip
+    assert numbers(asked) == [1]
+    assert numbers(replace(asked, text="Why can a join have tables?")) == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("How do I send warnings to a Slack channel on IPv6?", ["Slack", "IPv6"]),
+        ("Wie installiere ich Debian auf einem iPad?", ["iPad"]),
+        ("怎样在 Excel 里合并两列单元格？", ["Excel"]),
+        ("Where is it?", []),
+    ],
+)
+def test_names_of_a_question(text: str, expected: list[str]) -> None:
+    assert list(names(text)) == expected
+
+
+def test_confidence_falls_where_nothing_says_what_the_question_names() -> None:
+    near = [0.5, 0.5, 0.1, 0.0]
+    named = choose(question("Did Weir build the headworks?", near), 0.0).confidence
+    assert choose(question("Did Smith build the headworks?", near), 0.0).confidence < named / 2
+    source = QuoteSource("smith.html", "", "")
+    of_smith = question("Did Smith build the headworks?", near, sources=(source, source))
+    assert choose(of_smith, 0.0).confidence > choose(replace(of_smith, sources=()), 0.0).confidence
+
+
+def test_function_words_are_no_evidence() -> None:
+    """A Russian sentence that has but those of the question does not answer it."""
+    asked = QuoteQuestion(
+        "Когда был построен мост через реку?", ["Он был там, когда через год пришёл другой."], NOT_EMBEDDED,
+        np.zeros(1, np.int32), np.array([[np.nan, 3.0]], np.float32), 1,
+    )  # fmt: skip
+    assert numbers(asked, 0.4) == []
+    assert numbers(replace(asked, sentences=["Мост через реку построен в 1912 году."]), 0.4) == [0]
+
+
+def test_a_further_sentence_of_another_passage_has_to_come_near() -> None:
+    sentences = ["The headworks were built in 1887 by the town.", "The headworks were built in stone and oak."]
+    same = question(WHEN_BUILT, [0.8, 0.7], sentences=sentences, passage=np.zeros(2, np.int32))
+    assert numbers(same) == [0, 1]
+    assert numbers(replace(same, passage=np.array([0, 1], np.int32))) == [0]

@@ -1,4 +1,4 @@
-"""Answers of `rag` about a documentation, as they were when a model of Triton's chose the quotes.
+"""Answers of `rag` about a documentation: a change of what is quoted is to be read before it is recorded.
 
 recorded/demo.json has the questions, what was found with all vectors, and each answer. The vectors go through what
 retrieval makes of them, and what the orchestrator reads of that.
@@ -70,21 +70,15 @@ async def test_the_same_is_quoted(question: str, search: str, answer: dict[str, 
     bodies, outcome = await played(agent, RunInput((Message(Role.USER, question),), "docs", 3, answer["max_sentences"]))
     cited = [convert.event("", Event(1, body, 0)).citation for body in bodies if isinstance(body, CitationAdded)]
     quoted = [MessageToDict(one, preserving_proto_field_name=True) for one in cited]
-    # Then all that were asked for were quoted, and their Markdown as it is.
-    recorded = [each["citation"] for each in answer["citations"]]
-    assert [each for each in recorded if each in [one["citation"] for one in quoted]] == [
-        each["citation"] for each in quoted
-    ]
-    assert [each["citation"] for each in quoted[:1]] == recorded[:1]
-    assert bool(quoted) == bool(answer["citations"])
+    assert quoted == answer["citations"]
     text = "".join(body.text for body in bodies if isinstance(body, TextDelta))
-    assert text == (" ".join(plain(each["citation"]["quote"]) for each in quoted) or answer["text"])
+    assert text == answer["text"]
     for each in quoted:
         start, end = each["answer_span"].get("start", 0), each["answer_span"]["end"]
         assert text[start:end] == plain(each["citation"]["quote"])
     assert int(outcome.reason) == run_pb2.FinishReason.Value(answer["finish"])
     (usage,) = [body for body in bodies if isinstance(body, UsageReported)]
     assert usage.prompt_tokens == answer["prompt_tokens"]
-    assert usage.completion_tokens <= answer["completion_tokens"]
+    assert usage.completion_tokens == answer["completion_tokens"]
     confidence = [body for body in bodies if isinstance(body, StepFinished)][-1].confidence
     assert confidence == pytest.approx(answer["confidence"], abs=1e-4)

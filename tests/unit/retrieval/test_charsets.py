@@ -75,8 +75,13 @@ def test_utf8_is_utf8_whatever_is_declared() -> None:
 
 
 def test_what_is_not_in_the_declared_encoding_is_refused() -> None:
-    with pytest.raises(DocumentUnreadable, match="CP932"):
+    with pytest.raises(DocumentUnreadable, match="not valid CP932 at byte 27, which it says it is: save it as UTF-8"):
         read_html(b"<meta charset=shift_jis><p>\x81\x20</p>")
+
+
+def test_what_is_not_in_the_encoding_of_its_mark_is_refused() -> None:
+    with pytest.raises(DocumentUnreadable, match="which its byte order mark says it is: save it as UTF-8, or convert"):
+        decode(b"\xef\xbb\xbfcaf\xe9")
 
 
 @pytest.mark.parametrize(

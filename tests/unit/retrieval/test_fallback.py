@@ -27,7 +27,7 @@ from services.retrieval.search.service import Search
 from services.runtime.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from services.runtime.embedders import MINILM
 from services.runtime.errors import DeadlineExceeded
-from tests.fakes.retrieval import FakeEmbedder
+from tests.fakes.retrieval import FakeEmbedder, FakeReranker
 
 GONE = EmbedderUnavailable("gone")
 PASSAGE = Passage("p", "d", "T", "u", (), 0, (0, 11), "Cats sleep.")
@@ -69,7 +69,7 @@ def counted() -> float:
 async def search(embedder: FakeEmbedder, mode: SearchMode = SearchMode.HYBRID, query: str = "do cats sleep?") -> Any:
     request = SearchRequest("docs", query, mode=mode, include_sentences=True)
     embedders = Embedders([embedder], MINILM.name)
-    return await Search(Store(), embedders).search(Caller("acme", None), request)  # type: ignore[arg-type]  # what is needed of it
+    return await Search(Store(), embedders, FakeReranker()).search(Caller("acme", None), request)  # type: ignore[arg-type]  # what is needed of it
 
 
 @pytest.mark.parametrize("error", [GONE, DeadlineExceeded("late")])

@@ -38,6 +38,12 @@ def test_unknown_media_types(given: str, document_id: str) -> None:
         media.media_type_of(given, document_id)
 
 
+@pytest.mark.parametrize("name", ["a.py", "a.log", "a.yaml", "a.xml", "a.tex"])
+def test_what_is_to_be_done_with_a_text_of_another_ending(name: str) -> None:
+    with pytest.raises(MediaTypeUnsupported, match=r"if it is text, rename it to end in \.txt, or over gRPC"):
+        media.media_type_of("", name)
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [

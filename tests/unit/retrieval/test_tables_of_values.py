@@ -1,5 +1,7 @@
 """CSV, TSV and spreadsheets."""
 
+import io
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from services.retrieval.ingest.blocks import Extract, Kind
 from services.retrieval.ingest.delimited import read_csv, read_tsv, separator_of
 from services.retrieval.ingest.records import names_columns
 from services.retrieval.ingest.sheets import read_sheets
-from tests.fakes.documents import xlsx, zipped
+from tests.fakes.documents import SHEET, xlsx, zipped
 
 CSV = "Part,Price,Stock\nBlender,100,5\nMixer,250,0\n"
 
@@ -100,6 +102,17 @@ def test_a_sheet_that_spans_too_much_is_too_large(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ContentTooLarge, match="spans"):
         read_sheets(xlsx({"S": [["a", "b"], ["c", "d"], ["e", "f"]]}))
     assert read_sheets(xlsx({"S": [["a", "b"], ["c", "d"]]})).blocks
+
+
+@pytest.mark.parametrize("place", ["XFD1048576", "ZZZZZZZ4294967295"])
+def test_a_cell_that_is_far_away_is_too_large(place: str) -> None:
+    """A column beyond any made the library give up, which is no Exception."""
+    sheet = f'<worksheet xmlns="{SHEET}"><sheetData><row><c r="{place}"><v>1</v></c></row></sheetData></worksheet>'
+    with zipfile.ZipFile(io.BytesIO(xlsx({"S": [["a"]]}))) as made:
+        entries = {name: made.read(name) for name in made.namelist()}
+    book = zipped({**entries, "xl/worksheets/sheet1.xml": sheet})
+    with pytest.raises(ContentTooLarge, match="spans"):
+        read_sheets(book)
 
 
 def bomb() -> bytes:

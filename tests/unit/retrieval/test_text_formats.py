@@ -120,6 +120,13 @@ def test_of_two_forms_of_a_message_the_text_is_read_and_of_a_page_its_blocks() -
     assert [block.level for block in extract.blocks if block.kind is Kind.HEADING] == [1, 2]
 
 
+def test_of_an_endless_header_the_beginning_is_read() -> None:
+    extract = read_eml(b"Subject: Gates " + b"=?utf-8?q?a?= " * 60_000 + b"\nFrom: a@b\n\nwater")
+    assert extract.title.startswith("Gates a")
+    assert len(extract.title) < 2000
+    assert texts(extract)[-1] == "water"
+
+
 @pytest.mark.parametrize("charset", ["iso-8859-1", "no-such", "utf-8", "us-ascii"])
 def test_a_charset_that_is_wrong_costs_nothing_but_letters(charset: str) -> None:
     head = f"Subject: x\nContent-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: 8bit\n\n".encode()

@@ -19,10 +19,11 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.agents import VERSION_DIGITS
 from gateway.calls.bare import BareCalls
 from gateway.calls.embed import EmbedCalls
+from gateway.calls.rerank import RerankCalls
 from gateway.calls.run_answer import Events
 from gateway.calls.runs import RunCalls
 from gateway.faces.http.message import EVENTS, JSON, Body, Request, as_json
-from gateway.faces.http.openai import bare_request, chat_request, embeddings, fields, models
+from gateway.faces.http.openai import bare_request, chat_request, embeddings, fields, models, rerank
 from gateway.faces.http.openai.chat_request import ChatRequest
 from gateway.faces.http.openai.chat_response import Completion
 from gateway.faces.http.openai.chunks import Chunks
@@ -35,6 +36,7 @@ from services.runtime import clients, statuses
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import ModelNotFound
 from services.runtime.numerals import numeral
+from services.runtime.reranker import RERANKER
 
 
 class OpenAIFace:
@@ -47,18 +49,23 @@ class OpenAIFace:
         runs: RunCalls,
         bare: BareCalls,
         embedder: EmbedCalls,
+        reranker: RerankCalls,
     ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
         self._runs = runs
         self._bare = bare
         self._embedder = embedder
+        self._reranker = reranker
 
     def routes(self) -> Iterable[Route]:
-        """Each of OpenAI's paths that is served."""
+        """Each of OpenAI's paths that is served; and Cohere's for reranking, of both versions of its API, since OpenAI
+        has none."""
         return (
             plain_route("POST", "/v1/chat/completions", self.create_chat_completion),
             plain_route("POST", "/v1/embeddings", self.create_embedding),
+            plain_route("POST", "/v1/rerank", self.create_rerank),
+            plain_route("POST", "/v2/rerank", self.create_rerank),
             plain_route("GET", "/v1/models", self.list_models),
             plain_route("GET", "/v1/models/{model}", self.get_model),
         )
@@ -75,6 +82,12 @@ class OpenAIFace:
         texts = await text_of(asked.inputs)
         vectors, tokens = await self._embedder.embed(embeddings.MODEL, texts, call)
         yield as_json(embeddings.response(vectors, tokens, asked.base64))
+
+    async def create_rerank(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        asked = rerank.parse(request.body)
+        require(call, f"embeddings.call:{RERANKER}")
+        scores, tokens = await self._reranker.rerank(RERANKER, asked.query, asked.documents, asked.max_tokens, call)
+        yield as_json(rerank.response(asked, scores, tokens, call.request_id))
 
     async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         yield as_json({"object": "list", "data": await self._models(call)})

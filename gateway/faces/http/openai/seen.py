@@ -25,6 +25,7 @@ class Seen:
     started: event_pb.RunStarted = field(default_factory=event_pb.RunStarted)
     called: int = 0
     degraded: bool = False
+    not_reranked: bool = False
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
     verdicts: list[Json] = field(default_factory=list)
     approvals: dict[str, event_pb.ApprovalRequested] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Seen:
                 self.run_id, self.started = event.run_id, event.started
             case "passages":
                 self.degraded = self.degraded or event.passages.degraded
+                self.not_reranked = self.not_reranked or event.passages.not_reranked
             case "reasoning":
                 return {"reasoning_content": event.reasoning.text}
             case "citation":
@@ -85,7 +87,7 @@ class Seen:
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in
         milliseconds; and where there is such a thing, its session, agent version, limit, cost and verdicts, and that
-        its search was degraded."""
+        its search was degraded or not reranked."""
         finished = self.finished or event_pb.RunFinished()
         timings = {"gateway": round(gateway_seconds * 1000, 3)}
         for timing in finished.timings:
@@ -97,6 +99,7 @@ class Seen:
             "cost": self.usage.cost_nanos / NANOS,
             "verdicts": self.verdicts,
             "degraded": self.degraded,
+            "not_reranked": self.not_reranked,
         }
         there = {name: value for name, value in optional.items() if value}
         return {"run_id": self.run_id, "finish_reason": finish_word(finished.reason), "timings_ms": timings, **there}

@@ -466,6 +466,7 @@ class SearchRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     INCLUDE_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     INCLUDE_SENTENCES_FIELD_NUMBER: _builtins.int
+    RERANK_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """The collection to search."""
     query: _builtins.str
@@ -478,6 +479,11 @@ class SearchRequest(_message.Message):
     """Return the query's vector and each hit's sentence embeddings, for a reader that extracts answers."""
     include_sentences: _builtins.bool
     """Return each hit's sentences with their scores, for a reader that quotes them."""
+    rerank: _builtins.int
+    """How many of the best passages the reranker reads again, with the query, and ranks anew; 0 means none, and 100 is the
+    most. Where no reranker is served, or it does not answer in time, the hits stay in their order, and `not_reranked`
+    says so. A query in a language that it does not read is left alone: `ranking` says so.
+    """
     @_builtins.property
     def filter(self) -> Global___Filter:
         """Only passages of documents that pass; unset means all."""
@@ -492,10 +498,11 @@ class SearchRequest(_message.Message):
         mode: Global___SearchMode.ValueType = ...,
         include_embeddings: _builtins.bool = ...,
         include_sentences: _builtins.bool = ...,
+        rerank: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "include_embeddings", b"include_embeddings", "include_sentences", b"include_sentences", "limit", b"limit", "mode", b"mode", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "include_embeddings", b"include_embeddings", "include_sentences", b"include_sentences", "limit", b"limit", "mode", b"mode", "query", b"query", "rerank", b"rerank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -635,12 +642,15 @@ class SearchResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     LANGUAGE_TRUST_FIELD_NUMBER: _builtins.int
     RANKING_FIELD_NUMBER: _builtins.int
+    NOT_RERANKED_FIELD_NUMBER: _builtins.int
     query_script: _builtins.str
     """The script the query was taken to be in: "latin", "cjk" or "other"."""
     degraded: _builtins.bool
     """The embedding model is gone, and the hits are those that BM25 alone found. Only a hybrid search falls back."""
     language_trust: _builtins.float
     """How far the collection's embedder speaks the query's language, from 0 to 1; unset where the query was not embedded."""
+    not_reranked: _builtins.bool
+    """Reranking was asked for, and no reranker is served or it did not answer: the hits are in the order without it."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits, best first."""
@@ -651,7 +661,7 @@ class SearchResponse(_message.Message):
 
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[_timing_pb2.HopTiming]:
-        """What the hops below took: "embed" and "store"."""
+        """What the hops below took: "embed", "store" and "rerank"."""
 
     @_builtins.property
     def ranking(self) -> Global___RankingExplanation:
@@ -667,10 +677,11 @@ class SearchResponse(_message.Message):
         degraded: _builtins.bool = ...,
         language_trust: _builtins.float | None = ...,
         ranking: Global___RankingExplanation | None = ...,
+        not_reranked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust", "language_trust", b"language_trust", "ranking", b"ranking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust", "degraded", b"degraded", "hits", b"hits", "language_trust", b"language_trust", "query_script", b"query_script", "query_vector", b"query_vector", "ranking", b"ranking", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust", "degraded", b"degraded", "hits", b"hits", "language_trust", b"language_trust", "not_reranked", b"not_reranked", "query_script", b"query_script", "query_vector", b"query_vector", "ranking", b"ranking", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__language_trust: _TypeAlias = _typing.Literal["language_trust"]  # noqa: Y015
     _WhichOneofArgType__language_trust: _TypeAlias = _typing.Literal["_language_trust", b"_language_trust"]  # noqa: Y015
@@ -735,7 +746,7 @@ class SignalWeight(_message.Message):
     SIGNAL_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     signal: _builtins.str
-    """"dense", "lexical" or "exact"."""
+    """"dense", "lexical", "exact" or "rerank"."""
     weight: _builtins.float
     """Its weight; 0 where it is not used."""
     def __init__(
@@ -811,6 +822,7 @@ class SignalScore(_message.Message):
     signal: _builtins.str
     """"dense" (cosine), "lexical" (BM25) or "exact": from 0 to 1, how well the passage holds the query's identifiers. 1:
     its title, a heading or its document's id has them; 0.75: its text; 0.5: they begin longer ones. The mean over all.
+    "rerank": the reranker's own score, from 0 to 1.
     """
     score: _builtins.float
     """The signal's own score. Cosines are what they would be of all-minilm-l6-v2, whatever the embedder."""

@@ -54,11 +54,11 @@ async def search(work: Work) -> Found:
         raise InvalidArgument("the question is empty", field="messages")
     started = time.monotonic()
     limit = work.ask.max_passages or work.spec.retrieval.max_passages
-    retriever, names, only = work.kit.retriever, work.collections, work.filter()
+    retriever, names, only, rerank = work.kit.retriever, work.collections, work.filter(), work.spec.retrieval.rerank
     if len(names) == 1:
-        found = await retriever.search(names[0], question, limit, only)
+        found = await retriever.search(names[0], question, limit, only, rerank)
     else:
-        searches = (retriever.search(name, question, limit, only) for name in names)
+        searches = (retriever.search(name, question, limit, only, rerank) for name in names)
         found = _merged(await asyncio.gather(*searches), limit)
     work.hops["retrieval"] += time.monotonic() - started
     for timing in found.timings:
@@ -77,6 +77,7 @@ def references(found: Found) -> PassagesRetrieved:
     return PassagesRetrieved(
         tuple(PassageReference(one.id, one.document_id, one.title, one.score) for one in found.passages),
         found.degraded,
+        found.not_reranked,
     )
 
 
@@ -84,4 +85,10 @@ def _merged(each: list[Found], limit: int) -> Found:
     """The best of several collections."""
     passages = sorted((one for found in each for one in found.passages), key=lambda one: -one.score)
     trust = max((found.trust for found in each if found.trust is not None), default=None)
-    return Found(tuple(passages[:limit]), each[0].timings, any(found.degraded for found in each), trust)
+    return Found(
+        tuple(passages[:limit]),
+        each[0].timings,
+        any(found.degraded for found in each),
+        trust,
+        any(found.not_reranked for found in each),
+    )

@@ -93,6 +93,7 @@ async def _side_by_side(work: Work, calls: Sequence[ToolCall]) -> AsyncGenerator
                 work.filter(),
                 work.deadline,
                 lambda: begin(call),
+                work.spec.retrieval.rerank,
             )
             return await work.toolbox.call(call, context)
 

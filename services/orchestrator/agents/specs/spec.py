@@ -40,12 +40,14 @@ FilterValues = Annotated[
 class Retrieval(SpecPart):
     """`mode`: "always" searches with the question before the model is asked, "tool" gives the model the tool `search`.
     `required`: without a passage the agent says that it found nothing and does not ask the model. `filter`: by field,
-    templates of the values of which a document must have one."""
+    templates of the values of which a document must have one. `rerank`: how many of the best passages found are
+    reranked, by a reranker that the mesh serves."""
 
     mode: Literal["always", "tool", "never"] = "never"
     collections: tuple[Collection, ...] = Field(("default",), min_length=1, max_length=8)
     max_passages: int = Field(3, ge=1, le=20)
     max_sentences: int = Field(2, ge=1, le=10)
+    rerank: int = Field(0, ge=0, le=100)
     caller_may_choose: bool = True
     required: bool = False
     citations: bool = True

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.passage import Passage, Retriever
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
@@ -45,16 +44,18 @@ class SearchTool:
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         limit = int(arguments.get("limit", DEFAULT_LIMIT))
-        passages = await self._search(arguments["query"], limit, _collections(arguments, context), context.filter)
+        passages = await self._search(arguments["query"], limit, _collections(arguments, context), context)
         found = [_told(number, name, passage) for number, (name, passage) in enumerate(passages[:limit], 1)]
         return orjson.dumps({"passages": found}).decode()
 
     async def _search(
-        self, query: str, limit: int, collections: Sequence[str], only: DocumentFilter
+        self, query: str, limit: int, collections: Sequence[str], context: ToolContext
     ) -> list[tuple[str, Passage]]:
         """The passages of all collections, best first."""
         try:
-            found = await asyncio.gather(*(self._retriever.search(name, query, limit, only) for name in collections))
+            found = await asyncio.gather(
+                *(self._retriever.search(name, query, limit, context.filter, context.rerank) for name in collections)
+            )
         except DomainError as error:
             reason = Reason.UNAVAILABLE if error.kind in RETRYABLE else Reason.FAILED
             raise ToolFailed(error.message, retryable=error.kind in RETRYABLE, reason=reason) from error

@@ -190,6 +190,8 @@ HTTP: dict[str, list[Attempt]] = {
         attempt(chat(model="rag", user="acme", metadata={"collection": "../acme/docs"}), "INVALID_ARGUMENT"),
     ],
     "POST /v1/embeddings": [attempt(body(model="all-minilm-l6-v2", input="x", user="acme"), OK)],
+    "POST /v1/rerank": [attempt(body(query="x", documents=["x"]), OK)],
+    "POST /v2/rerank": [attempt(body(query="x", documents=["x"]), OK)],
     "GET /v1/models": [attempt(HttpBody(), OK)],
     "GET /v1/models/{model}": [attempt(HttpBody(), "MODEL_NOT_FOUND")],
 }

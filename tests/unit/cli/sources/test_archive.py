@@ -26,12 +26,22 @@ def link(path: Path, target: str) -> Path:
     return path
 
 
+def of_windows(path: Path, *names: str) -> Path:
+    """A zip file as Windows makes it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.create_system = 0
+            archive.writestr(info, "text")
+    return path
+
+
 class TestOpenArchive:
     @pytest.mark.parametrize("form", [packed, unpacked])
     def test_entries(self, tmp_path: Path, form: object) -> None:
-        path = form(tmp_path / "export", {"a/b.md": "text", "c.txt": "more"})  # type: ignore[operator]
+        path = form(tmp_path / "export", {"a/b.md": "text", "c:d.txt": "more"})  # type: ignore[operator]
         with open_archive(path) as archive:
-            assert {name: entry.size for name, entry in archive.entries.items()} == {"a/b.md": 4, "c.txt": 4}
+            assert {name: entry.size for name, entry in archive.entries.items()} == {"a/b.md": 4, "c:d.txt": 4}
             with archive.open("a/b.md") as source:
                 assert source.read() == b"text"
 
@@ -48,6 +58,25 @@ class TestOpenArchive:
     def test_names_that_lead_out(self, tmp_path: Path, name: str) -> None:
         path = packed(tmp_path / "x.zip", {name: "text"})
         with pytest.raises(BadSource, match="leads out of it"), open_archive(path):
+            pass
+
+    @pytest.mark.parametrize("name", ["..\\x.md", "\\x.md", "\\\\host\\x.md", "C:\\x.md", "C:x.md", "a\\..\\..\\x"])
+    def test_names_of_windows_that_lead_out(self, tmp_path: Path, name: str) -> None:
+        path = of_windows(tmp_path / "x.zip", name)
+        with pytest.raises(BadSource, match="leads out of it"), open_archive(path):
+            pass
+
+    def test_names_of_windows(self, tmp_path: Path) -> None:
+        with open_archive(of_windows(tmp_path / "x.zip", "b\\", "b\\win.md")) as archive:
+            assert list(archive.entries) == ["b/win.md"]
+            assert archive.open("b/win.md").read() == b"text"
+        path = of_windows(tmp_path / "y.zip", "b\\win.md", "b/win.md")
+        with pytest.raises(BadSource, match=r"'b/win\.md' is there twice"), open_archive(path):
+            pass
+
+    def test_a_backslash_in_a_name_of_another_system(self, tmp_path: Path) -> None:
+        path = packed(tmp_path / "x.zip", {"b\\win.md": "text"})
+        with pytest.raises(BadSource, match="has a backslash in its name: rename it"), open_archive(path):
             pass
 
     def test_names_that_are_there_twice(self, tmp_path: Path) -> None:

@@ -137,6 +137,16 @@ def test_an_export_is_known_by_itself(tmp_path: Path) -> None:
             "</ac:plain-text-link-body></ac:link>", "a &lt;gate&gt;",
         ),
         ('<ac:link><ri:user ri:userkey="u"/></ac:link>', ""),
+        (
+            'See <ac:link><ri:page ri:content-title="G"/><ac:plain-text-link-body><![CDATA[the <gates>]] >'
+            "</ac:plain-text-link-body></ac:link>.", "See the &lt;gates&gt;.",
+        ),
+        (
+            "<ac:plain-text-body><![CDATA[if [[ a ]] > b]] >\n</ac:plain-text-body><p>x ]] > y</p>",
+            "<pre>if [[ a ]] &gt; b\n</pre><p>x ]] > y</p>",
+        ),
+        ("<ac:plain-text-body><![CDATA[a]]]] ><![CDATA[> b]] ></ac:plain-text-body>", "<pre>a]]&gt; b</pre>"),
+        ("<ac:plain-text-body><![CDATA[if [[ a ]] > b]]></ac:plain-text-body>", "<pre>if [[ a ]] &gt; b</pre>"),
         ('a<ac:image ac:width="3"><ri:attachment ri:filename="x.png"/></ac:image>b', "ab"),
         (
             '<ac:structured-macro ac:name="info"><ac:parameter ac:name="title">Careful</ac:parameter><ac:parameter '

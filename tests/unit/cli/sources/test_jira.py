@@ -110,6 +110,50 @@ def test_several_files_together(tmp_path: Path, form: object) -> None:
     assert scan.skipped == {"issues that are there twice": 1, "of another type": 1}
 
 
+def page(start: int, count: int, **said: object) -> bytes:
+    """An answer with the issues of these numbers."""
+    issues = [{"key": f"P-{number}", "fields": {"summary": "s"}} for number in range(start, start + count)]
+    return orjson.dumps({"issues": issues, **said})
+
+
+def channel(said: str) -> str:
+    return RSS.replace("<item>", f"{said}<item>", 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"a.json": page(0, 3, startAt=0, maxResults=50, total=3)}, ""),
+        ({"a.json": page(0, 1, startAt=0, maxResults=1, total=3)}, "2 of the 3 issues"),
+        ({"a.json": page(2, 1, startAt=2, maxResults=1, total=3)}, "2 of the 3 issues"),
+        ({"a.json": page(0, 2, startAt=0, total=3), "b.json": page(2, 1, startAt=2, total=3)}, ""),
+        ({"a.json": page(0, 1, startAt=0, total=3), "b.json": page(2, 1, startAt=2, total=3)}, "1 of the 3 issues"),
+        ({"a.json": page(0, 3, total=3), "b.json": page(9, 1, total=2)}, "1 of the 2 issues"),
+        ({"a.json": b"[" + page(0, 1, total=2) + b"," + page(1, 1, startAt=1, total=2) + b"]"}, ""),
+        ({"a.json": page(0, 1, isLast=False, nextPageToken="abc")}, "a next page"),
+        ({"a.json": page(0, 1, nextPageToken="abc")}, "a next page"),
+        ({"a.json": page(0, 1, isLast=True)}, ""),
+        ({"a.json": page(2, 1, startAt=2, isLast=True)}, "2 of the 3 issues"),
+        ({"a.json": page(2, 1, startAt=2, isLast=True, total=3)}, "2 of the 3 issues"),
+        ({"a.xml": channel('<issue start="0" end="2" total="500"/>')}, "498 of the 500 issues"),
+        ({"a.xml": channel('<issue start="0" end="2" total="2"/>')}, ""),
+    ],
+)
+def test_pages_of_a_search(tmp_path: Path, files: dict[str, str | bytes], why: str) -> None:
+    folder = unpacked(tmp_path / "x", files)
+    path = folder if len(files) > 1 else folder / next(iter(files))
+    scan = JiraSource(path, "").scan({}, workspace(tmp_path))
+    assert scan.complete == (not why)
+    assert (why in scan.failures[0][1]) if why else not scan.failures
+
+
+def test_comments_that_the_export_leaves_out_are_counted(tmp_path: Path) -> None:
+    issue = {"key": "P-1", "fields": {"comment": {"total": 30, "comments": [{"body": "one"}, {"body": "two"}]}}}
+    (tmp_path / "a.json").write_bytes(orjson.dumps(issue))
+    scan = JiraSource(tmp_path / "a.json", "").scan({}, workspace(tmp_path))
+    assert (scan.skipped, scan.complete, scan.failures) == ({"comments that the export leaves out": 28}, True, [])
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -132,6 +176,19 @@ def test_a_document_that_is_nested_too_deeply_is_cut(tmp_path: Path) -> None:
     assert "deep" not in contents(scan)["A-1"]
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "text"),
+    [("1777593600000", "2026-05-01"), (1777593600000, "2026-05-01"), ("-1", "1969-12-31"), ("soon <", "soon &lt;"),
+     ("9" * 30, "9" * 30), (None, "")],
+)  # fmt: skip
+def test_dates_of_the_document_format(tmp_path: Path, timestamp: object, text: str) -> None:
+    date = {"type": "date", "attrs": {"timestamp": timestamp}}
+    issue = {"key": "A-1", "fields": {"description": {"type": "paragraph", "content": [date]}}}
+    (tmp_path / "a.json").write_bytes(orjson.dumps(issue))
+    scan = JiraSource(tmp_path / "a.json", "").scan({}, workspace(tmp_path))
+    assert contents(scan)["A-1"].endswith(f"<p>{text}</p>")
+
+
 def test_markup() -> None:
     text = (
         "h1. Where <here>\r\n* one\r\n** two\r\n\r\n||a||b||\r\n|1|2|\r\n{quote}said{quote}\r\n"
@@ -141,3 +198,34 @@ def test_markup() -> None:
         "<h1>Where &lt;here&gt;</h1>\n<ul><li>one</li><li>two</li></ul>\n"
         "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>\n<p>said</p>\n<pre>{x}</pre>"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("turn *valve 9* now", "turn <b>valve 9</b> now"), ("*a* and _b_, *c*.", "<b>a</b> and <em>b</em>, <b>c</b>."),
+        ("(*_both_*)", "(<b><em>both</em></b>)"), ("[see|http://x.y]", '<a href="http://x.y">see</a>'),
+        ("[a <b>|https://x.y/?a=1&b=_2_|smart-link]", '<a href="https://x.y/?a=1&amp;b=_2_">a &lt;b&gt;</a>'),
+        ("[http://x.y/*a*]", "http://x.y/*a*"), ("[~jdoe] sent [^gate plan.pdf]", "jdoe sent gate plan.pdf"),
+        ("[above|#top]", "above"), ("run {{a *b* [c]}}", "run <code>a *b* [c]</code>"),
+        ("2*3*4 and a * b * c, **", "2*3*4 and a * b * c, **"), ("gate_open_at and _x", "gate_open_at and _x"),
+        ("http://x.y/_a_/*b*", "http://x.y/_a_/*b*"), ("list[0] [a|b]", "list[0] [a|b]"),
+        ("[x|javascript:alert(1)]", "[x|javascript:alert(1)]"), ("*" * 9, "*" * 9),
+    ],
+)  # fmt: skip
+def test_marks_within_a_line(text: str, html: str) -> None:
+    assert markup_to_html(text) == f"<p>{html}</p>"
+
+
+def test_marks_in_other_blocks() -> None:
+    assert markup_to_html("h2. *One*\n* *two*\n\n|[a|http://x.y]|_b_|") == (
+        "<h2><b>One</b></h2>\n<ul><li><b>two</b></li></ul>\n"
+        '<table><tr><td><a href="http://x.y">a</a></td><td><em>b</em></td></tr></table>'
+    )
+
+
+@pytest.mark.parametrize("piece", ["*a", "_a ", "[a|", "[a", "{{a", "[~", "a|"])
+@pytest.mark.parametrize("start", ["", "|"])
+def test_marks_without_an_end_are_text(piece: str, start: str) -> None:
+    """Of any length: a search for their ends that is not bounded takes minutes here."""
+    assert piece.strip("|") in markup_to_html(start + piece * 50_000)

@@ -141,6 +141,11 @@ def test_a_degraded_search_is_marked() -> None:
     assert whole_of([passages, *events("Cats sleep.")])["headworks"]["degraded"] is True
 
 
+def test_a_search_without_the_reranker_is_marked() -> None:
+    passages = event_pb.RunEvent(passages=event_pb.PassagesRetrieved(not_reranked=True))
+    assert whole_of([passages, *events("Cats sleep.")])["headworks"]["not_reranked"] is True
+
+
 @pytest.mark.parametrize(
     ("reason", "limit", "word"),
     [

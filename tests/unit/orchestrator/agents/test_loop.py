@@ -239,9 +239,20 @@ async def test_a_collection_that_the_caller_may_not_choose() -> None:
     assert [name for name, _, _ in retriever.asked] == ["dogs"]
 
 
+async def test_passages_are_reranked_where_the_spec_says_so() -> None:
+    retriever = FakeRetriever(Found((Passage("p", "d", "T", "u", "Text.", 0, 0.5),), not_reranked=True))
+    helper, _ = agent(turns(says("x")), "retrieval: {mode: always, rerank: 20}\n", retriever=retriever)
+    got, _ = await played(helper, ASK)
+    assert retriever.reranked == [20]
+    (found,) = [body for body in got if isinstance(body, PassagesRetrieved)]
+    assert found.not_reranked, "or nobody would know"
+
+
 async def test_several_collections_are_read_together() -> None:
     class Two(FakeRetriever):
-        async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
+        async def search(
+            self, collection: str, question: str, limit: int, only: DocumentFilter, rerank: int = 0
+        ) -> Found:
             await super().search(collection, question, limit, only)
             scores = {"cats": (0.9, 0.2), "dogs": (0.5,)}[collection]
             return Found(tuple(Passage(f"{collection}{s}", "d", "T", "u", "Text.", 0, s) for s in scores))

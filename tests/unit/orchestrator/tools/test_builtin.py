@@ -1,6 +1,7 @@
 """The tools that need nobody else: the calculator, the time, search."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -130,7 +131,9 @@ async def test_search_numbers_what_it_finds() -> None:
 
 async def test_search_merges_collections_by_score() -> None:
     class Two:
-        async def search(self, collection: str, question: str, limit: int, only: DocumentFilter) -> Found:
+        async def search(
+            self, collection: str, question: str, limit: int, only: DocumentFilter, rerank: int = 0
+        ) -> Found:
             return Found((passage(f"{collection}1", 0.9 if collection == "x" else 0.8), passage(f"{collection}2", 0.1)))
 
     context = ToolContext("t", "r", "c", ("x", "y"))
@@ -138,6 +141,12 @@ async def test_search_merges_collections_by_score() -> None:
     assert [one["id"] for one in told["passages"]] == ["x1", "y1", "x2"]
     only = orjson.loads(await SearchTool(Two()).call({"query": "q", "collection": "y"}, context))
     assert [one["id"] for one in only["passages"]] == ["y1", "y2"]
+
+
+async def test_search_reranks_what_the_agent_has_reranked() -> None:
+    retriever = FakeRetriever()
+    await SearchTool(retriever).call({"query": "q"}, replace(CONTEXT, rerank=30))
+    assert retriever.reranked == [30]
 
 
 @pytest.mark.parametrize(

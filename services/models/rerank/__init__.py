@@ -1,0 +1,1 @@
+"""Scores of texts against a query: by late interaction, or by a cross-encoder that the operator has."""
