@@ -100,9 +100,9 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
             if info.finish_reason is not None:
                 raise await self._decided(info, decision)
             return await self._peers.decide(self._owner(info), request)
-        except ApprovalNotFound as error:
+        except ApprovalNotFound:
             await self._directory.get(viewer_of(call, "runs", Verb.READ, request.run_id), request.run_id)
-            raise error
+            raise
         except grpc.aio.AioRpcError as error:
             raise (OwnerGone(info.id) if gone(error) else error) from error
 
