@@ -8,10 +8,11 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.access.authorize import authorize, missing
-from gateway.access.permissions import HTTP, TABLE, Needs
+from gateway.access.permissions import HTTP, TABLE
 from services.runtime.call import Call
 from services.runtime.contract import path
 from services.runtime.errors import InvalidArgument
+from services.runtime.needs import Needs
 
 
 class Authorizer:

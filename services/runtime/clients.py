@@ -24,6 +24,7 @@ async def unary(call: "grpc.aio.UnaryUnaryCall[Any, T] | grpc.aio.StreamUnaryCal
     not say. Raises grpc.aio.AioRpcError."""
     # The task of its own, where it has one: another for each call would do nothing but wait for that.
     own: asyncio.Future[Any] | None = getattr(call, "_call_response", None)
+    _end_requests_with(call)
     waiting = own or asyncio.ensure_future(call)
     try:
         response: T = await asyncio.shield(waiting)
@@ -42,6 +43,7 @@ async def stream(
     """The responses of a call. Close the generator to cancel it. `service`: as for `unary`. Raises
     grpc.aio.AioRpcError."""
     reading: asyncio.Future[Any] | None = None
+    _end_requests_with(call)
     try:
         while True:
             reading = asyncio.ensure_future(call.read())
@@ -69,6 +71,14 @@ def _name(error: grpc.aio.AioRpcError, call: Any, service: str) -> None:
     """Put on the error who was called: gRPC's own words have an address at best."""
     descriptor = getattr(getattr(call, "_request", None), "DESCRIPTOR", None)
     error.service = service or (role(descriptor.file.package) if descriptor else "")  # type: ignore[attr-defined]
+
+
+def _end_requests_with(call: Any) -> None:
+    """Have the task that reads a call's requests end when the call does: grpc.aio ends it only in its own `cancel()`,
+    and left waiting it is destroyed with the requests' generator, which the loop then closes while it runs."""
+    reader: asyncio.Task[None] | None = getattr(call, "_async_request_poller", None)
+    if reader is not None:
+        call.add_done_callback(lambda ended: reader.cancel())
 
 
 def _abandon(call: Any, waiting: "asyncio.Future[Any] | None") -> None:

@@ -9,14 +9,15 @@ from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
 from gateway.access.authorize import require
-from gateway.access.permissions import DEFAULT_COLLECTION
 from gateway.faces.http.message import Body, Request, as_json
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.proto_json import fill
 from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
+from services.runtime.needs import DEFAULT_COLLECTION
 
 FIELDS = ("collection", "query", "limit", "filter", "mode", "rerank")
 MOST_HITS = 100
@@ -48,7 +49,7 @@ class SearchFace:
 
 
 def read(body: Json) -> pb.SearchRequest:
-    """Raises BadRequest, which names the field."""
+    """Raises InvalidArgument, which names the field."""
     fields.known(body, FIELDS, "")
     mode = fields.maybe_text(body, "mode")
     if mode not in MODES:
@@ -64,10 +65,9 @@ def read(body: Json) -> pb.SearchRequest:
 
 
 def _filter(given: Json) -> pb.Filter:
-    try:
-        return json_format.ParseDict(given, pb.Filter())
-    except json_format.ParseError as error:
-        raise BadRequest(f"filter has must, must_not and any, as over gRPC: {error}", "filter") from error
+    found = pb.Filter()
+    fill(found, given, "filter")
+    return found
 
 
 def _hit(hit: pb.Hit) -> Json:

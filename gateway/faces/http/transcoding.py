@@ -15,17 +15,15 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.faces.http.message import JSON, Body, Request
 from gateway.faces.http.openai import fields
+from gateway.faces.http.proto_json import fill, unknown
 from gateway.faces.http.routes import Handler, Route
 from services.runtime.call import Call
 from services.runtime.contract import path
-from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.handlers import behaviour
 from services.runtime.interceptors.pipeline import CallContext
-from services.runtime.spelling import nearest
 
 Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 BODY = HttpBody.DESCRIPTOR.full_name
-WELL_KNOWN = "google.protobuf"
 NO_CONTEXT: Any = None
 """Servicers that are called without gRPC have no use for its context but the call."""
 
@@ -102,14 +100,9 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
 
     def read(request: Request) -> Message:
         message = form()
-        try:
-            json_format.ParseDict(_of_query(request.query, message.DESCRIPTOR.fields_by_name), message)
-            if request.body:
-                body = fields.parse(request.body)
-                _check(body, message.DESCRIPTOR)
-                json_format.ParseDict(body, message)
-        except json_format.ParseError as error:
-            raise InvalidArgument(f"the request is no {form.DESCRIPTOR.full_name}: {error}") from error
+        fill(message, _of_query(request.query, message.DESCRIPTOR.fields_by_name))
+        if request.body:
+            fill(message, fields.parse(request.body))
         for name, value in request.params.items():
             setattr(message, name, value)
         return message
@@ -117,34 +110,12 @@ def _reader(form: type[Message]) -> Callable[[Request], Message]:
     return read
 
 
-def _check(value: Any, form: Any, within: str = "") -> None:
-    """Raises InvalidArgument for a name that no field of the message has: what it was to say would go unsaid."""
-    for one in value if isinstance(value, list) else [value]:
-        if (
-            isinstance(one, dict)
-            and form is not None
-            and not (form.GetOptions().map_entry or form.file.package == WELL_KNOWN)
-        ):
-            there = {**form.fields_by_camelcase_name, **form.fields_by_name}
-            for name, inner in one.items():
-                if name not in there:
-                    raise _unknown(f"{within}{name}", name, form.fields_by_name)
-                _check(inner, there[name].message_type, f"{within}{name}.")
-
-
-def _unknown(place: str, name: str, known: Iterable[str]) -> InvalidArgument:
-    known, name = sorted(known), name[:100]
-    near = next((one for one in known if one.startswith(name)), "") or nearest(name, known)
-    there = f"did you mean {near}?" if near else f"there are {', '.join(known)}" if known else "there are none"
-    return InvalidArgument(f"there is no field {place[:100]!r}; {there}", field=place[:100])
-
-
 def _of_query(query: str, known: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, values in parse_qs(query, keep_blank_values=True).items():
         field = known.get(name)
         if field is None:
-            raise _unknown(name, name, known)
+            raise unknown(name, name, known)
         read = [_value(field, value) for value in values]
         found[name] = read if field.is_repeated else read[-1]
     return found

@@ -52,7 +52,7 @@ class Registry:
         self._kit = kit
         self._rag_model = rag_model
         self._names: OrderedDict[str, _Names] = OrderedDict()
-        self._specs: OrderedDict[tuple[str, str, int], AgentSpec] = OrderedDict()
+        self._specs: OrderedDict[tuple[str, str, int], AgentSpec | BadAgent] = OrderedDict()
         self._changes = 0
         self._shipped = {name: self._shipped_spec(name, text) for name, text in shipped().items()}
         self._made: dict[str, Agent] = {}
@@ -204,25 +204,26 @@ class Registry:
         return spec.model_copy(update={"model": self._rag_model}) if name == "rag" and self._rag_model else spec
 
     async def _own(self, tenant: str, name: str, version: int) -> AgentSpec | None:
-        """A version of the tenant's; None where there is none."""
+        """A version of the tenant's; None where there is none. Raises ModelUnavailable for one that is no longer
+        valid."""
         key = (tenant, name, version)
         spec = self._specs.get(key)
         if spec is not None:
             self._specs.move_to_end(key)
-            return spec
+            return _valid(name, spec)
         changes = self._changes
         stored = await self._store.get(tenant, name, version)
         if stored is None:
             return None
         try:
-            spec = parse(stored.spec)
+            spec = await asyncio.to_thread(parse, stored.spec)
         except BadAgent as error:
-            raise ModelUnavailable(f"the agent {name!r} cannot run: {error.message}", agent=name) from error
+            spec = error
         if changes == self._changes:
             self._specs[key] = spec
         if len(self._specs) > MOST_SPECS:
             self._specs.popitem(last=False)
-        return spec
+        return _valid(name, spec)
 
     async def _latest(self, tenant: str) -> dict[str, int]:
         """The tenant's own agents. Raises RecordsUnavailable where they were never read."""
@@ -253,6 +254,12 @@ def _refreshed(names: _Names, refresh: "asyncio.Task[dict[str, int]]") -> None:
         names.refresh = None
         if error is None and not refresh.cancelled():
             names.latest, names.fresh = refresh.result(), True
+
+
+def _valid(name: str, spec: AgentSpec | BadAgent) -> AgentSpec:
+    if isinstance(spec, BadAgent):
+        raise ModelUnavailable(f"the agent {name!r} cannot run: {spec.message}", agent=name)
+    return spec
 
 
 def _listed(name: str, description: str, version: int, entry: CatalogueEntry, models: tuple[str, ...]) -> Listed:

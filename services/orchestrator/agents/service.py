@@ -1,11 +1,11 @@
 """Keeping agents: applying, showing, listing and deleting their specs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
-from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, MayNotCall, ShippedAgent
+from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, MayNotGive, ShippedAgent
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.store import AgentStore, Stored
@@ -38,32 +38,33 @@ class AgentService:
         self._check_tools = check_tools
 
     async def apply(
-        self, tenant: str, text: str, *, dry_run: bool, may_call: Callable[[str], bool] = lambda model: True
+        self, tenant: str, text: str, *, dry_run: bool, may: Callable[[str], bool] = lambda permission: True
     ) -> tuple[RegisteredAgent, bool]:
         """Store the next version, unless it means the same as the latest; the agent, and whether it changed.
-        `may_call`: whether its author may ask a model, as the agent does for others. Raises BadAgent, MayNotCall."""
+        `may`: whether its author has a permission, as the agent asks models and reads collections for others. Raises
+        BadAgent, MayNotGive."""
         spec = await asyncio.to_thread(parse, text, self._check_tools)
         self._check_name(spec)
-        for model in self._registry.models_of(spec):
-            if not may_call(model):
-                raise MayNotCall(spec.name, model)
+        for permission, what in self._given(spec):
+            if not may(permission):
+                raise MayNotGive(spec.name, permission, what)
         meaning = digest(spec)
         if dry_run:
             latest = await self._store.get(tenant, spec.name)
             if latest is not None and latest.digest == meaning:
-                return self._kept(latest, spec), False
+                return await self._kept(latest, spec), False
             version = (latest.version if latest else 0) + 1
-            return self._kept(Stored(spec.name, version, text, meaning, 0), spec), True
+            return await self._kept(Stored(spec.name, version, text, meaning, 0), spec), True
         stored, changed = await self._store.apply(tenant, spec.name, text, meaning)
         if changed:
             self._registry.changed(tenant)
-        return self._kept(stored, spec), changed
+        return await self._kept(stored, spec), changed
 
     async def get(self, tenant: str, name: str, version: int = 0) -> RegisteredAgent:
         """Raises AgentNotFound."""
         stored = await self._store.get(tenant, name, version)
         if stored is not None:
-            return self._kept(stored)
+            return await self._kept(stored)
         own = await self._store.get(tenant, name)
         if own is None and version in (0, SHIPPED_VERSION) and self._registry.shipped_spec(name) is not None:
             return self._shipped(name)
@@ -83,7 +84,7 @@ class AgentService:
         """All versions of an agent, the latest first. Raises AgentNotFound."""
         stored = await self._store.versions(tenant, name, limit + 1, before)
         if stored or before is not None:
-            return [self._kept(each) for each in stored[:limit]], len(stored) > limit
+            return [await self._kept(each) for each in stored[:limit]], len(stored) > limit
         return [await self.get(tenant, name)], False
 
     async def delete(self, tenant: str, name: str, version: int = 0) -> int:
@@ -96,14 +97,21 @@ class AgentService:
             raise ShippedAgent(name)
         raise AgentNotFound(name, version)
 
+    def _given(self, spec: AgentSpec) -> Iterator[tuple[str, str]]:
+        """The permissions that whoever calls the agent needs not have, and what for."""
+        for model in self._registry.models_of(spec):
+            yield f"models.call:{model}", "a model that it asks"
+        for collection in spec.read_collections:
+            yield f"collections.read:{collection}", "a collection that it reads"
+
     def _check_name(self, spec: AgentSpec) -> None:
         """Raises BadAgent for the name of a model, which the agent would hide."""
         if self._registry.is_model(spec.name):
             raise BadAgent([Problem("name", f"there is a model {spec.name!r}; an agent needs a name of its own")])
 
-    def _kept(self, stored: Stored, spec: AgentSpec | None = None) -> RegisteredAgent:
+    async def _kept(self, stored: Stored, spec: AgentSpec | None = None) -> RegisteredAgent:
         try:
-            spec = spec or parse(stored.spec)
+            spec = spec if spec is not None else await asyncio.to_thread(parse, stored.spec)
         except BadAgent as error:
             why = f"the spec is no longer valid: {error.message}"
             return RegisteredAgent(

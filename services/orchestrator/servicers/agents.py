@@ -25,7 +25,7 @@ class AgentServicer(pb_grpc.AgentServiceServicer):
         scopes = call.identity.scopes if call.identity else frozenset()
         kept, changed = await self._keeper.apply(
             call.tenant, request.spec, dry_run=request.dry_run,
-            may_call=lambda model: allows(scopes, f"models.call:{model}"),
+            may=lambda permission: allows(scopes, permission),
         )  # fmt: skip
         return pb.ApplyAgentResponse(agent=agent(kept), changed=changed)
 

@@ -92,14 +92,17 @@ class OrchestratorServicer(pb_grpc.OrchestratorServiceServicer):
     async def Decide(self, request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
         call = current()
         decision = requests.decision(request, subject_of(call))
-        run = self._executor.find(call.tenant, request.run_id)
-        if run is not None:
-            return pb.DecideResponse(decision=convert.decision(await self._executor.decide(run, decision)))
         info = await self._directory.get(Viewer(call.tenant, others=True), request.run_id)
-        if info.finish_reason is not None:
-            raise await self._decided(info, decision)
         try:
+            run = self._executor.find(call.tenant, request.run_id)
+            if run is not None:
+                return pb.DecideResponse(decision=convert.decision(await self._executor.decide(run, decision)))
+            if info.finish_reason is not None:
+                raise await self._decided(info, decision)
             return await self._peers.decide(self._owner(info), request)
+        except ApprovalNotFound as error:
+            await self._directory.get(viewer_of(call, "runs", Verb.READ, request.run_id), request.run_id)
+            raise
         except grpc.aio.AioRpcError as error:
             raise (OwnerGone(info.id) if gone(error) else error) from error
 

@@ -19,13 +19,17 @@ from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.naming import grpc_name
 from services.orchestrator.tools.reflection import Metadata, NotReflected, Services
 from services.runtime import clients, proxies
-from services.runtime.call import Outgoing, outgoing, renewed
+from services.runtime.call import Outgoing, current, outgoing, renewed
 from services.runtime.channels import open_channel
 from services.runtime.contract import may_retry, path
 from services.runtime.errors import DeadlineExceeded
+from services.runtime.needs import BY_SERVICE
+from services.runtime.permissions import allows
 from services.runtime.tls import TlsFiles
 
 MAX_CACHED = 64
+OWN = "headworks."
+"""What the packages of the mesh's own services begin with."""
 REFLECTION_SECONDS = 5.0
 MAX_DETAILS = 1000
 LARGE = 256 << 10
@@ -81,6 +85,11 @@ class GrpcServer:
         if descriptor.client_streaming:
             raise NotReflected(f"{spec.method} streams its requests, which a tool cannot do")
         return GrpcMethodTool(self, descriptor, spec)
+
+    @property
+    def mesh(self) -> bool:
+        """It is a service of this mesh."""
+        return self._target.mesh
 
     async def ready(self) -> None:
         """A service of this mesh is called under a token that is good. Raises DomainError where none is to be had."""
@@ -159,6 +168,7 @@ class GrpcMethodTool:
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         request = self._request(arguments)
         await self._server.ready()
+        self._check_rights(request)
         try:
             call = self._server.call(self._method, request, self._spec.seconds)
             if self._method.server_streaming:
@@ -176,6 +186,23 @@ class GrpcMethodTool:
         except (json_format.ParseError, ValueError, TypeError) as error:
             raise ToolFailed(f"the arguments: {error}", reason=Reason.INVALID_ARGUMENTS) from error
         return request
+
+    def _check_rights(self, request: Message) -> None:
+        """What is asked of the mesh's own services is what the run's caller may ask of them: past the gateway nobody
+        else looks. Raises ToolFailed."""
+        if not self._server.mesh:
+            return
+        service = self._method.containing_service.full_name
+        needed = BY_SERVICE.get(service, {}).get(self._method.name)
+        if needed is None:
+            if service.startswith(OWN):
+                raise ToolFailed(f"{self._spec.method} is no method for tools", reason=Reason.NOT_ALLOWED)
+            return  # a service that the operator runs beside the mesh's: it knows what callers may do
+        identity = current().identity
+        scopes = identity.scopes if identity else frozenset()
+        for permission in needed(request):
+            if not allows(scopes, permission):
+                raise ToolFailed(f"the permission {permission} is missing", reason=Reason.NOT_ALLOWED)
 
     async def _stream(self, call: Any) -> str:
         """The first messages, as many as the cap and the time allow. The stream is cancelled where it goes on."""

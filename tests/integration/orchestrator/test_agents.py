@@ -39,7 +39,7 @@ async def service(keys: Keys, records_url: str) -> AsyncIterator[tuple[Any, Regi
 
 
 def as_tenant(keys: Keys, tenant: str = "acme", *scopes: str) -> dict[str, Any]:
-    identity = Identity(tenant, "ann", frozenset(scopes or ("models.call:*",)))
+    identity = Identity(tenant, "ann", frozenset(scopes or ("models.call:*", "collections.read:*")))
     return {"metadata": [("x-headworks-identity", keys.signer.token(identity))], "timeout": 10}
 
 
@@ -68,6 +68,26 @@ async def test_who_may_not_call_a_model_gives_it_to_no_agent(
         assert f"models.call:{missing}" in message
         may = await stub.ApplyAgent(request, **as_tenant(keys, "acme", *allowed, f"models.call:{missing}"))
         assert may.agent.models[0] == ("nowhere" if missing == "nowhere" else "small")
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "retrieval: {mode: always, collections: [open, board]}", "retrieval: {mode: tool, collections: [board]}",
+        "retrieval: {collections: [board]}\ntools: [search]",
+        "retrieval: {collections: [board]}\ntools: [{tool: search}]",
+    ],
+)  # fmt: skip
+async def test_who_may_not_read_a_collection_gives_it_to_no_agent(keys: Keys, records_url: str, reads: str) -> None:
+    async with service(keys, records_url) as (stub, _):
+        request = pb.ApplyAgentRequest(spec=f"name: helper\nmodel: small\n{reads}\n")
+        allowed = ("models.call:*", "agents.write:*", "collections.read:open")
+        status, _, message = await refused(stub.ApplyAgent(request, **as_tenant(keys, "acme", *allowed)))
+        assert status == grpc.StatusCode.PERMISSION_DENIED
+        assert "collections.read:board is missing" in message
+        await stub.ApplyAgent(request, **as_tenant(keys, "acme", *allowed, "collections.read:board"))
+        unread = pb.ApplyAgentRequest(spec="name: helper\nmodel: small\nretrieval: {collections: [board]}\n")
+        await stub.ApplyAgent(unread, **as_tenant(keys, "acme", *allowed))
 
 
 async def test_a_spec_is_stored_by_version(keys: Keys, records_url: str) -> None:

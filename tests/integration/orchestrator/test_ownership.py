@@ -155,3 +155,12 @@ async def test_who_decides_sees_what_waits(keys: Keys, records_url: str) -> None
             return await seen(decides) == ("NOT_FOUND", 0)
 
         await until(gone)
+
+        async def answer(run_id: str, metadata: Metadata) -> str:
+            request = pb.DecideRequest(run_id=run_id, approval_id="a7", approved=True)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Decide(request, metadata=metadata)
+            return str(caught.value.details()).replace(run_id, "RUN")
+
+        assert await answer(run, decides) == await answer("run_none", decides) == "there is no run 'RUN'"
+        assert "waits for no approval" in await answer(run, keys.metadata("acme", "ann", "runs.decide:*"))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from services.orchestrator.agents.specs.errors import FilterUnresolved
 from services.orchestrator.agents.specs.template import BadTemplate, Template
+from services.orchestrator.agents.specs.template_budget import budgeted
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.document_filter import Condition, DocumentFilter
 
@@ -28,29 +29,30 @@ class Claims:
 
 
 def filter_of(
-    agent: str, given: Mapping[str, tuple[str, ...]], asked: DocumentFilter, caller: Caller
+    agent: str, given: Mapping[str, tuple[Template, ...]], asked: DocumentFilter, caller: Caller
 ) -> DocumentFilter:
-    """What the caller has `asked` for, within what the agent's filter, by field, lets it read. Raises
-    FilterUnresolved."""
-    own = [Condition(field, _values(agent, field, templates, caller)) for field, templates in given.items()]
+    """What the caller has `asked` for, within what the agent's filter, by field, lets it read. All
+    its templates are one rendering. Raises FilterUnresolved."""
+    with budgeted():
+        own = [Condition(field, _values(agent, field, templates, caller)) for field, templates in given.items()]
     return DocumentFilter((*own, *asked.must), asked.must_not, asked.any)
 
 
-def _values(agent: str, field: str, templates: tuple[str, ...], caller: Caller) -> tuple[str, ...]:
+def _values(agent: str, field: str, templates: tuple[Template, ...], caller: Caller) -> tuple[str, ...]:
     values = [value for template in templates for value in _rendered(agent, field, template, caller)]
     if not values or not all(values):
         raise FilterUnresolved(agent, field, "it is empty")
     return tuple(dict.fromkeys(values))
 
 
-def _rendered(agent: str, field: str, template: str, caller: Caller) -> tuple[str, ...]:
+def _rendered(agent: str, field: str, template: Template, caller: Caller) -> tuple[str, ...]:
     """Its value: several where it is a claim that has several."""
-    if claim := _CLAIM.fullmatch(template.strip()):
+    if claim := _CLAIM.fullmatch(template.text.strip()):
         name = claim[1] or claim[3]
         if name not in caller.claims:
             raise FilterUnresolved(agent, field, f"the caller has no claim {name!r}")
         return caller.claims[name]
     try:
-        return (Template(template).render({"claims": Claims(caller.claims), "caller": caller.names}).strip(),)
+        return (template.render({"claims": Claims(caller.claims), "caller": caller.names}).strip(),)
     except BadTemplate as error:
         raise FilterUnresolved(agent, field, error.message) from error

@@ -19,6 +19,7 @@ Passages:
 
 {% endfor %}
 Question: {{ question }}"""
+_PASSAGES = Template(PASSAGES)
 
 
 def declined(collection: str) -> str:
@@ -31,9 +32,8 @@ class PromptTemplates:
 
     def __init__(self, spec: AgentSpec) -> None:
         """Raises BadTemplate."""
-        self._instructions = Template(spec.instructions.strip())
-        given = spec.prompt.strip() or (PASSAGES if spec.retrieval.mode == "always" else "")
-        self._prompt = Template(given) if given else None
+        self._instructions = spec.instructions_template
+        self._prompt = spec.prompt_template or (_PASSAGES if spec.retrieval.mode == "always" else None)
 
     def build(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> tuple[Message, ...]:
         """The conversation as the model reads it. The agent's instructions come first, the caller's own after them."""

@@ -109,7 +109,7 @@ class Work:
 
     def filter(self) -> DocumentFilter:
         """Which documents this run may read now. Raises FilterUnresolved."""
-        return filter_of(self.spec.name, self.spec.retrieval.filter, self.ask.filter, self.kit.caller())
+        return filter_of(self.spec.name, self.spec.retrieval.filter_templates, self.ask.filter, self.kit.caller())
 
     @property
     def ends(self) -> float | None:

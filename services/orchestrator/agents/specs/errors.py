@@ -25,14 +25,12 @@ class AgentNotFound(DomainError):
         super().__init__(f"there is no {which}", agent=name, version=str(version))
 
 
-class MayNotCall(PermissionDenied):
-    """The agent would ask a model that its author may not."""
+class MayNotGive(PermissionDenied):
+    """The agent would do for others what its author may not. `what` it is that needs the permission."""
 
-    def __init__(self, agent: str, model: str) -> None:
-        permission = f"models.call:{model}"
+    def __init__(self, agent: str, permission: str, what: str) -> None:
         super().__init__(
-            f"the permission {permission} is missing, which the agent {agent!r} needs for a model that it asks",
-            permission=permission,
+            f"the permission {permission} is missing, which the agent {agent!r} needs for {what}", permission=permission
         )
 
 

@@ -1,11 +1,13 @@
 """An agent's spec: what may stand in its YAML, with the defaults."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.llm.sampling_form import SamplingFields
+from services.orchestrator.agents.specs.template import Template
 from services.runtime.labels import field_of, value_of
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -50,6 +52,11 @@ class Retrieval(SpecPart):
     required: bool = False
     citations: bool = True
     filter: Annotated[dict[str, FilterValues], BeforeValidator(_fields)] = Field(default_factory=dict, max_length=8)
+
+    @cached_property
+    def filter_templates(self) -> Mapping[str, tuple[Template, ...]]:
+        """The filter, compiled. Raises BadTemplate."""
+        return {field: tuple(map(Template, texts)) for field, texts in self.filter.items()}
 
 
 class Output(SpecPart):
@@ -162,13 +169,37 @@ class AgentSpec(SpecPart):
             raise ValueError("graders: one of them is there twice")
         return self
 
+    @cached_property
+    def instructions_template(self) -> Template:
+        """Raises BadTemplate."""
+        return Template(self.instructions.strip())
+
+    @cached_property
+    def prompt_template(self) -> Template | None:
+        """None where the spec has no prompt of its own. Raises BadTemplate."""
+        text = self.prompt.strip()
+        return Template(text) if text else None
+
+    def compile(self) -> None:
+        """Have the templates compiled before a run needs them. Raises BadTemplate."""
+        _ = self.instructions_template, self.prompt_template, self.retrieval.filter_templates
+
     @property
     def tool_entries(self) -> tuple[Any, ...]:
         """The tools, with those that are there without being listed."""
         return with_search(self.tools, self.retrieval.mode)
 
+    @property
+    def read_collections(self) -> tuple[str, ...]:
+        """The collections that the agent reads for whoever may call it; one that a caller chooses is not among them."""
+        reads = self.retrieval.mode == "always" or _has_search(self.tool_entries)
+        return tuple(dict.fromkeys(self.retrieval.collections)) if reads else ()
+
 
 def with_search(tools: Sequence[Any], mode: object) -> tuple[Any, ...]:
     """The tools of a spec; one that retrieves by tool has `search` without listing it."""
-    listed = any(entry == "search" or (isinstance(entry, dict) and entry.get("tool") == "search") for entry in tools)
-    return tuple(tools) if mode != "tool" or listed else ("search", *tools)
+    return tuple(tools) if mode != "tool" or _has_search(tools) else ("search", *tools)
+
+
+def _has_search(tools: Sequence[Any]) -> bool:
+    return any(entry == "search" or (isinstance(entry, dict) and entry.get("tool") == "search") for entry in tools)

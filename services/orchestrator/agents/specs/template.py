@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from services.orchestrator.agents.specs.template_budget import budgeted
+from services.orchestrator.agents.specs.template_sandbox import CountingSandbox
 
 LONGEST = 1 << 20
-MOST_ROUNDS = 1000
 FILE = "<template>"
 
 
@@ -23,31 +24,7 @@ class BadTemplate(ValueError):
         self.line = line
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, in which a template cannot ask for much memory or time either."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if not all(isinstance(side, int | float) and abs(side) < LONGEST for side in (left, right)):
-            raise SecurityError(f"{operator!r} is for small numbers only")
-        if operator == "**" and abs(right) > 64:
-            raise SecurityError("the exponent is too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _range(*bounds: int) -> range:
-    made = range(*bounds)
-    if len(made) > MOST_ROUNDS:
-        raise SecurityError(f"range has at most {MOST_ROUNDS} items")
-    return made
-
-
-_ENVIRONMENT = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
-_ENVIRONMENT.globals.clear()
-_ENVIRONMENT.globals["range"] = _range
-for _name in ("center", "indent", "pprint", "random", "urlize", "wordwrap", "filesizeformat", "xmlattr", "format"):
-    _ENVIRONMENT.filters.pop(_name, None)
+_ENVIRONMENT = CountingSandbox()
 
 
 class Template:
@@ -55,15 +32,16 @@ class Template:
 
     def __init__(self, text: str) -> None:
         """Raises BadTemplate."""
-        self._text = text
+        self.text = text
         self._compiled = _compile(text) if "{" in text else None
 
     def render(self, variables: Mapping[str, Any]) -> str:
-        """Raises BadTemplate, for a name that is not there, say."""
+        """Raises BadTemplate, for a name that is not there, say, or where it takes too many steps."""
         if self._compiled is None:
-            return self._text
+            return self.text
         try:
-            return _joined(self._compiled.generate(variables))
+            with budgeted():
+                return _joined(self._compiled.generate(variables))
         except TemplateError as error:
             raise BadTemplate(error.message or type(error).__name__, _line(error)) from error
         except Exception as error:
@@ -89,7 +67,7 @@ def _compile(text: str) -> Any:
         return _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
     except TemplateSyntaxError as error:
         raise BadTemplate(error.message or "not a template", error.lineno) from error
-    except (TemplateError, RecursionError) as error:
+    except (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError) as error:
         raise BadTemplate(str(error)[:200] or type(error).__name__, 0) from error
 
 

@@ -12,6 +12,7 @@ from services.orchestrator.agents.specs.errors import BadAgent
 from services.orchestrator.agents.specs.spec import AgentSpec, with_search
 from services.orchestrator.agents.specs.structured import BadSchema, Checker
 from services.orchestrator.agents.specs.template import BadTemplate, Template
+from services.orchestrator.agents.specs.template_budget import budgeted
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.tools.naming import names_of
 from services.runtime import strict_yaml
@@ -37,7 +38,7 @@ CHOICES = ("auto", "none", "required")
 
 
 def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
-    """The spec in a YAML text. Raises BadAgent."""
+    """The spec in a YAML text, its templates compiled and tried: seconds of work at worst. Raises BadAgent."""
     source = _read(text)
     problems: list[Problem] = []
     spec = _spec(source, problems)
@@ -55,6 +56,7 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
     if problems:
         raise BadAgent(sorted(problems, key=lambda each: each.line)[:_MOST])
     assert spec is not None  # noqa: S101 (there would be a problem)
+    spec.compile()
     return spec
 
 
@@ -100,13 +102,14 @@ def _filter(spec: AgentSpec | None, source: YamlDocument) -> list[Problem]:
     """Templates of the filter that could not be rendered whatever the caller's claims are."""
     sample = {"claims": _AnyClaim(), "caller": Caller("tenant", "subject", "project").names}
     problems: list[Problem] = []
-    for field, templates in spec.retrieval.filter.items() if spec else ():
-        for text in templates:
-            try:
-                Template(text).render(sample)
-            except BadTemplate as error:
-                message = f"the template of {field!r} is broken: {error.message}"
-                problems.append(_problem(source, ("retrieval", "filter"), message))
+    with budgeted():
+        for field, templates in spec.retrieval.filter.items() if spec else ():
+            for text in templates:
+                try:
+                    Template(text).render(sample)
+                except BadTemplate as error:
+                    message = f"the template of {field!r} is broken: {error.message}"
+                    problems.append(_problem(source, ("retrieval", "filter"), message))
     return problems
 
 

@@ -98,6 +98,18 @@ async def test_what_cannot_run_now(store: AgentStore, spec: str, words: str) -> 
     assert "mine" not in [one.id for one in await found.models("acme")]
 
 
+async def test_a_stored_spec_that_takes_too_many_steps_fails_its_own_runs_only(store: AgentStore) -> None:
+    rounds, end = "{% for a in range(1000) %}" * 3, "{% endfor %}" * 3
+    await store.apply("acme", "bomb", f"name: bomb\nmodel: small\ninstructions: '{rounds}{end}'", "digest")
+    await store.apply("acme", "fine", "name: fine\nmodel: small", "digest")
+    found = registry(store)
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match=r"'bomb' cannot run: .* more than 10000 steps"):
+            await found.find("acme", "bomb")
+    assert (await found.find("acme", "fine")).name == "fine"
+    assert (await AgentService(store, found).get("acme", "bomb")).unavailable.endswith("and filters)")
+
+
 async def test_without_a_language_model_there_is_rag(store: AgentStore) -> None:
     extractive = Catalogue([ModelHandle(CatalogueEntry("extractive", EngineKind.EXTRACTIVE), MODEL)])
     found = registry(store, extractive)

@@ -25,6 +25,7 @@ from services.orchestrator.tools.message_schema import of_message
 from services.orchestrator.tools.reflection import NotReflected
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime import call as calls
+from services.runtime.identity import Identity
 from services.runtime.server import App
 from tests.fakes.identity import Keys
 from tests.fakes.search import FakeRetrieval, hit
@@ -328,7 +329,8 @@ async def test_a_service_of_the_mesh_is_called_as_the_caller(keys: Keys) -> None
     assert retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name == RETRIEVAL
     async with serving(App(add, [RETRIEVAL]), verifier=keys.verifier) as address:
         ((_, token),) = keys.metadata("acme")
-        mine = calls.Call("/test", request_id="req_1", token=token)
+        identity = Identity("acme", "ann", scopes=frozenset({"collections.read:docs", "collections.read:x"}))
+        mine = calls.Call("/test", request_id="req_1", identity=identity, token=token)
         calls.enter(mine)
         server = GrpcServer(GrpcTarget(address, mesh=True))
         tool = await server.tool(GrpcMethod(f"{RETRIEVAL}/Search"))
@@ -342,4 +344,27 @@ async def test_a_service_of_the_mesh_is_called_as_the_caller(keys: Keys) -> None
         assert seen.remaining <= 31  # gRPC rounds timeouts up
         gone = await toolbox.call(call('{"collection": "x"}', tool.declaration.name), CONTEXT)
         assert gone.content.startswith("Error: NOT_FOUND: there is no collection")
+        await server.aclose()
+
+
+async def test_a_service_of_the_mesh_does_what_the_caller_may_do_only(keys: Keys) -> None:
+    retrieval = FakeRetrieval({"docs": [hit(1, "Cats sleep.")]})
+
+    def add(server: grpc.aio.Server) -> None:
+        retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server(retrieval, server)
+
+    async with serving(App(add, [RETRIEVAL]), verifier=keys.verifier) as address:
+        ((_, token),) = keys.metadata("acme")
+        scopes = frozenset({"models.call:*", "collections.read:others"})
+        calls.enter(calls.Call("/test", identity=Identity("acme", "ann", scopes=scopes), token=token))
+        server = GrpcServer(GrpcTarget(address, mesh=True))
+        for method, arguments, missing in [
+            ("Search", '{"collection": "docs", "query": "why?"}', "collections.read:docs"),
+            ("Search", '{"query": "why?"}', "collections.read:default"),
+            ("DeleteCollection", '{"name": "others"}', "collections.delete:others"),
+        ]:
+            tool = await server.tool(GrpcMethod(f"{RETRIEVAL}/{method}"))
+            result = await Toolbox([tool]).call(call(arguments, tool.declaration.name), CONTEXT)
+            assert (result.is_error, missing in result.content) == (True, True)
+        assert retrieval.calls == []
         await server.aclose()

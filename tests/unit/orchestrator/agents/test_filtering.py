@@ -1,5 +1,6 @@
 """Which documents a run reads: the caller's filter within the agent's."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import orjson
@@ -7,6 +8,7 @@ import pytest
 
 from services.orchestrator.agents.loop.filtering import filter_of
 from services.orchestrator.agents.specs.errors import FilterUnresolved
+from services.orchestrator.agents.specs.template import Template
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.document_filter import ALL, Condition, DocumentFilter
 from services.orchestrator.domain.passage import Found, Passage
@@ -19,6 +21,10 @@ ANN = Caller("acme", "ann", "", {"department": ("hydro",), "groups": ("a", "b"),
 ASKED = DocumentFilter((Condition("metadata.status", ("final",)),), (Condition("document_id", ("x.md",)),))
 SPEC = "retrieval: {{mode: {}, collections: [cats], filter: {{department: '{{{{ claims.department }}}}'}}}}\n"
 OWN = Condition("metadata.department", ("hydro",))
+
+
+def _compiled(given: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[Template, ...]]:
+    return {field: tuple(map(Template, texts)) for field, texts in given.items()}
 
 
 class TestFilterOf:
@@ -38,7 +44,7 @@ class TestFilterOf:
         ],
     )
     def test_values(self, templates: tuple[str, ...], values: tuple[str, ...]) -> None:
-        assert filter_of("a", {"f": templates}, ALL, ANN).must == (Condition("f", values),)
+        assert filter_of("a", _compiled({"f": templates}), ALL, ANN).must == (Condition("f", values),)
 
     @pytest.mark.parametrize(
         "template",
@@ -49,19 +55,25 @@ class TestFilterOf:
     )  # fmt: skip
     def test_what_comes_to_nothing_is_refused(self, template: str) -> None:
         with pytest.raises(FilterUnresolved, match="'f' has no value for this one"):
-            filter_of("a", {"f": ("fine", template)}, ALL, ANN)
+            filter_of("a", _compiled({"f": ("fine", template)}), ALL, ANN)
 
     def test_a_claim_is_no_template(self) -> None:
         caller = replace(ANN, claims={"department": ("{{ caller.subject }}",)})
-        assert filter_of("a", {"f": ("{{ claims.department }}",)}, ALL, caller).must[0].any_of == (
+        assert filter_of("a", _compiled({"f": ("{{ claims.department }}",)}), ALL, caller).must[0].any_of == (
             "{{ caller.subject }}",
         )
 
+    def test_all_its_templates_have_the_steps_of_one_rendering(self) -> None:
+        long = "{% for a in range(900) %}{{ a }}{% endfor %}"
+        assert filter_of("a", _compiled({"f": (long,)}), ALL, ANN)
+        with pytest.raises(FilterUnresolved, match="steps"):
+            filter_of("a", _compiled({"f": (long,) * 20}), ALL, ANN)
+
     def test_both_must_hold(self) -> None:
-        found = filter_of("a", {OWN.field: ("hydro",)}, ASKED, ANN)
+        found = filter_of("a", _compiled({OWN.field: ("hydro",)}), ASKED, ANN)
         assert found == DocumentFilter((OWN, *ASKED.must), ASKED.must_not)
         either = (DocumentFilter((OWN,)), DocumentFilter())
-        found = filter_of("a", {OWN.field: ("hydro",)}, DocumentFilter(any=either), ANN)
+        found = filter_of("a", _compiled({OWN.field: ("hydro",)}), DocumentFilter(any=either), ANN)
         assert found == DocumentFilter((OWN,), any=either)
 
 

@@ -93,7 +93,7 @@ BAD = [
     ("name: a\nprompt: '{{ question.__class__.__mro__ }}'", "line 2, prompt: the template is broken in its line 1"),
     ("name: a\nprompt: '{{ \"x\" * 100000000 }}'", "small numbers only"),
     ("name: a\nprompt: '{% for a in range(10000000) %}x{% endfor %}'", "at most 1000"),
-    ("name: a\nprompt: '{% for a in range(999) %}{% for b in range(999) %}xx{% endfor %}{% endfor %}'", "over 1048576"),
+    ("name: a\nprompt: '{% for a in range(999) %}{% for b in range(999) %}xx{% endfor %}{% endfor %}'", "10000 steps"),
     ("name: a\noutput:\n  schema:\n    type: thing", "output.schema: not a JSON schema: "),
     ("name: a\ndescription: " + "x" * 300_000, "at most 256 KiB"),
     ("name: a\ntools: " + "[" * 200 + "]" * 200, "nested too deeply"),
