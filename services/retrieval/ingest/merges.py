@@ -14,10 +14,10 @@ Range = tuple[tuple[int, int], tuple[int, int]]
 """The row and the column of the first and of the last cell, from 0."""
 _NONE = (-1, Cell(""))
 # Tags of OpenDocument's tables; their attributes may have ">" in quotes.
-_TABLES = re.compile(
+TABLES = re.compile(
     rb"""<(/?)table:(table|table-row|table-cell|covered-table-cell)(?=[\s/>])((?:[^<>"']|"[^"]*"|'[^']*')*)>"""
 )
-_COUNTS = re.compile(rb"""number-(rows|columns)-(repeated|spanned)\s*=\s*["'](\d{1,7})["']""")
+COUNTS = re.compile(rb"""number-(rows|columns)-(repeated|spanned)\s*=\s*["'](\d{1,7})["']""")
 _CHANGES = re.compile(rb"<table:tracked-changes.*?</table:tracked-changes>", re.DOTALL)
 _SPANS = re.compile(rb"""-spanned\s*=\s*["'](?:[2-9]|1\d)""")
 
@@ -66,7 +66,7 @@ def _sheets(content: bytes) -> Iterator[list[Range]]:
     ranges: list[Range] = []
     row = column = 0
     repeated = 1
-    for tag in _TABLES.finditer(content):
+    for tag in TABLES.finditer(content):
         name = tag[2]
         if tag[1]:
             if name == b"table":
@@ -74,7 +74,7 @@ def _sheets(content: bytes) -> Iterator[list[Range]]:
             elif name == b"table-row":
                 row += repeated
             continue
-        counts = {each[1] + each[2]: int(each[3]) for each in _COUNTS.finditer(tag[3])}
+        counts = {each[1] + each[2]: int(each[3]) for each in COUNTS.finditer(tag[3])}
         if name == b"table":
             ranges, row = [], 0
         elif name == b"table-row":

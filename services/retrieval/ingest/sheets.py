@@ -1,7 +1,6 @@
 """Reads spreadsheets: XLSX, XLS and ODS. A sheet is a heading with its tables; formulas are read as their values."""
 
 import io
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,6 +16,7 @@ from python_calamine import (
 
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract
+from services.retrieval.ingest.extents import CONTENT, check_extents
 from services.retrieval.ingest.faults import reading
 from services.retrieval.ingest.merges import Merges, Range, opendocument_merges
 from services.retrieval.ingest.omissions import omissions
@@ -26,14 +26,9 @@ from services.retrieval.ingest.records import Records
 from services.retrieval.ingest.workbook_parts import unread
 
 MOST_SHEETS = 500
-MOST_AREA = 20_000_000
-"""Cells between a sheet's first and its last, the empty ones among them: the library holds all of them."""
 LARGEST = 1e21
 """A greater number is written with an exponent."""
 _ZIP = b"PK\x03\x04"
-_SHEETS, _CONTENT = "xl/worksheets/", "content.xml"
-# A cell with a value, and where it is.
-_CELL = re.compile(rb"""<(?:\w{1,20}:)?c\s[^<>]{0,200}?\br\s*=\s*["']([A-Z]{1,9})(\d{1,12})["'][^<>]{0,200}(?<!/)>""")
 
 Value = int | float | str | bool | time | date | datetime | timedelta
 
@@ -42,7 +37,7 @@ def read_sheets(data: bytes) -> Extract:
     """Raises DocumentUnreadable, ContentTooLarge."""
     package = Package(data) if data.startswith(_ZIP) else None
     if package:
-        _check_extent(package)
+        check_extents(package)
     outline = Outline()
     records = Records(outline)
     hidden = 0
@@ -54,7 +49,7 @@ def read_sheets(data: bytes) -> Extract:
         sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
         if len(sheets) > MOST_SHEETS:
             raise ContentTooLarge(f"it has more than {MOST_SHEETS} sheets")
-        merged = opendocument_merges(package.read(_CONTENT)) if package and _CONTENT in package else []
+        merged = opendocument_merges(package.read(CONTENT)) if package and CONTENT in package else []
         for number, sheet in enumerate(sheets):
             if sheet.visible is not SheetVisibleEnum.Visible:
                 hidden += 1
@@ -67,26 +62,6 @@ def read_sheets(data: bytes) -> Extract:
         left_out = unread(package) if package else []
     warnings = omissions((hidden, "not read: {} hidden sheet(s)"))
     return Extract("", outline.blocks, warnings=[*warnings, *left_out, *records.warnings()])
-
-
-def _check_extent(package: Package) -> None:
-    """Raises ContentTooLarge for a sheet whose cells lie too far apart: the library would end the process."""
-    for name in package.names():
-        if name.startswith(_SHEETS):
-            rows = columns = 1
-            for cell in _CELL.finditer(package.read(name)):
-                rows = max(rows, int(cell[2]))
-                columns = max(columns, _number(cell[1]))
-            if rows * columns > MOST_AREA:
-                raise ContentTooLarge(f"a sheet of it spans more than {MOST_AREA:,} cells")
-
-
-def _number(column: bytes) -> int:
-    """The number of a column, from 1 for A."""
-    number = 0
-    for letter in column:
-        number = number * 26 + letter - 64
-    return number
 
 
 def _from_left(ranges: Iterable[Range], start: tuple[int, int] | None) -> Iterator[Range]:

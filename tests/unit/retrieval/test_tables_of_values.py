@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.retrieval.errors import ContentTooLarge, DocumentError, DocumentUnreadable
-from services.retrieval.ingest import delimited, package, records, sheets
+from services.retrieval.ingest import delimited, extents, package, records
 from services.retrieval.ingest.blocks import Extract, Kind
 from services.retrieval.ingest.delimited import read_csv, read_tsv, separator_of
 from services.retrieval.ingest.records import names_columns
@@ -208,10 +208,24 @@ def test_what_is_beyond_the_limits_is_left_out_and_said(monkeypatch: pytest.Monk
 
 
 def test_a_sheet_that_spans_too_much_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "MOST_AREA", 5)
+    monkeypatch.setattr(extents, "MOST_AREA", 5)
     with pytest.raises(ContentTooLarge, match="spans"):
         read_sheets(xlsx({"S": [["a", "b"], ["c", "d"], ["e", "f"]]}))
     assert read_sheets(xlsx({"S": [["a", "b"], ["c", "d"]]})).blocks
+
+
+def test_repeated_cells_of_opendocument_span_as_many() -> None:
+    """A sheet of 855 bytes took 1.2 GB."""
+    cell = '<table:table-cell table:number-columns-repeated="{}" {}/>'
+    row = '<table:table-row table:number-rows-repeated="{}">{}</table:table-row>'
+    value = 'office:value-type="string" office:string-value="x"'
+    with pytest.raises(ContentTooLarge, match="spans"):
+        read_sheets(ods(row.format(1200, cell.format(16_000, value))))
+    with pytest.raises(ContentTooLarge, match="spans"):
+        read_sheets(ods(row.format(1_000_000, "") + row.format(1, cell.format(10, "") + cell.format(1, value))))
+    assert read_sheets(
+        ods(row.format(1, cell.format(1, value)) + row.format(1_000_000, cell.format(16_384, "")))
+    ).blocks
 
 
 @pytest.mark.parametrize("place", ["XFD1048576", "ZZZZZZZ4294967295"])
