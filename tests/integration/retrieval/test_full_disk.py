@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -85,7 +86,10 @@ def small(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"this machine lets nobody mount: {mounted.stderr.strip()}")
     yield disk
-    subprocess.run(["umount", disk], check=True)
+    ends = time.monotonic() + 30
+    while subprocess.run(["umount", disk], check=False).returncode:  # a child that has just been killed may hold it
+        assert time.monotonic() < ends, "something still uses the disk"
+        time.sleep(0.1)
 
 
 def free(disk: Path) -> int:
