@@ -23,16 +23,18 @@ _SINGLE = {
     FieldDescriptor.CPPTYPE_DOUBLE: "a number",
     FieldDescriptor.CPPTYPE_MESSAGE: "an object",
 }
+# What protobuf raises for a value that a field cannot have.
+_FAULTS = (json_format.ParseError, AttributeError, TypeError, ValueError)
 _UNSIGNED = (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64)
 
 
 def fill(message: Message, body: dict[str, Any], within: str = "") -> None:
     """Put the fields of a JSON object, which is found at `within`, into the message. Raises InvalidArgument, which
     names the field, for one that has no place or no such value: what it was to say would go unsaid."""
-    _check_fields(body, message.DESCRIPTOR, within)
     try:
         json_format.ParseDict(body, message)
-    except json_format.ParseError as error:
+    except _FAULTS as error:
+        _check_fields(body, message.DESCRIPTOR, within)
         place = within or "the request"
         raise InvalidArgument(f"{place} is no {message.DESCRIPTOR.full_name}: {error}", field=within) from error
 
@@ -88,7 +90,7 @@ def _reads(value: Any, field: FieldDescriptor) -> bool:
     assert holder is not None  # noqa: S101 (only extensions have none, and JSON names no extension)
     try:
         json_format.ParseDict(given, GetMessageClass(holder)())
-    except (json_format.ParseError, AttributeError, TypeError, ValueError):
+    except _FAULTS:
         return False
     return value is not None
 
