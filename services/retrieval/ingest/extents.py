@@ -2,26 +2,24 @@
 much."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from services.retrieval.errors import ContentTooLarge
-from services.retrieval.ingest.merges import COUNTS, TABLES
+from services.retrieval.ingest.merges import SheetShape
 from services.retrieval.ingest.package import Package
 
 MOST_AREA = 5_000_000
 """Cells between a sheet's first and its last, the empty ones among them."""
-SHEETS, CONTENT = "xl/worksheets/", "content.xml"
+_SHEETS = "xl/worksheets/"
 # A cell with a value, and where it is.
 _CELL = re.compile(rb"""<(?:\w{1,20}:)?c\s[^<>]{0,200}?\br\s*=\s*["']([A-Z]{1,9})(\d{1,12})["'][^<>]{0,200}(?<!/)>""")
-_VALUE = b":value-type"
 
 
-def check_extents(package: Package) -> None:
-    """Raises ContentTooLarge for a workbook with a sheet that spans too many cells."""
-    areas = [_area(package.read(name)) for name in package.names() if name.startswith(SHEETS)]
-    if CONTENT in package:
-        areas += _areas(package.read(CONTENT))
-    if any(area > MOST_AREA for area in areas):
+def check_extents(package: Package, shapes: Iterable[SheetShape]) -> None:
+    """`shapes`: those of the sheets of ODS. Raises ContentTooLarge for a workbook with a sheet that spans too many
+    cells."""
+    areas = [_area(package.read(name)) for name in package.names() if name.startswith(_SHEETS)]
+    if any(area > MOST_AREA for area in (*areas, *(shape.area for shape in shapes))):
         raise ContentTooLarge(f"a sheet of it spans more than {MOST_AREA:,} cells")
 
 
@@ -40,23 +38,3 @@ def _number(column: bytes) -> int:
     for letter in column:
         number = number * 26 + letter - 64
     return number
-
-
-def _areas(content: bytes) -> Iterator[int]:
-    """Of each sheet of ODS, whose cells and rows may say that they are repeated."""
-    rows = columns = row = column = repeated = 0
-    for tag in TABLES.finditer(content):
-        if tag[1]:
-            continue
-        counts = {each[1] + each[2]: int(each[3]) for each in COUNTS.finditer(tag[3])}
-        match tag[2]:
-            case b"table":
-                yield rows * columns
-                rows = columns = row = repeated = 0
-            case b"table-row":
-                row, column, repeated = row + repeated, 0, counts.get(b"rowsrepeated", 1)
-            case _:
-                column += counts.get(b"columnsrepeated", 1)
-                if _VALUE in tag[3]:
-                    rows, columns = row + repeated, max(columns, column)
-    yield rows * columns

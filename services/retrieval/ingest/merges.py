@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from services.retrieval.ingest.tables import Cell
 
@@ -14,12 +15,12 @@ Range = tuple[tuple[int, int], tuple[int, int]]
 """The row and the column of the first and of the last cell, from 0."""
 _NONE = (-1, Cell(""))
 # Tags of OpenDocument's tables; their attributes may have ">" in quotes.
-TABLES = re.compile(
+_TABLES = re.compile(
     rb"""<(/?)table:(table|table-row|table-cell|covered-table-cell)(?=[\s/>])((?:[^<>"']|"[^"]*"|'[^']*')*)>"""
 )
-COUNTS = re.compile(rb"""number-(rows|columns)-(repeated|spanned)\s*=\s*["'](\d{1,7})["']""")
+_COUNTS = re.compile(rb"""number-(rows|columns)-(repeated|spanned)\s*=\s*["'](\d{1,7})["']""")
 _CHANGES = re.compile(rb"<table:tracked-changes.*?</table:tracked-changes>", re.DOTALL)
-_SPANS = re.compile(rb"""-spanned\s*=\s*["'](?:[2-9]|1\d)""")
+_VALUE = b":value-type"
 
 
 class Merges:
@@ -55,33 +56,40 @@ class Merges:
         return any(last >= number for last, _ in self._open.values())
 
 
-def opendocument_merges(content: bytes) -> list[list[Range]]:
-    """The merged cells of each sheet, of a workbook's content.xml."""
-    if not _SPANS.search(content):
-        return []
+class SheetShape(NamedTuple):
+    """The merged cells of a sheet, and the cells from its first to its last with a value."""
+
+    merged: list[Range]
+    area: int
+
+
+def opendocument_shapes(content: bytes) -> list[SheetShape]:
+    """Those of the sheets of a workbook's content.xml, whose rows and cells may say that they are repeated."""
     return list(_sheets(_CHANGES.sub(b"", content)))
 
 
-def _sheets(content: bytes) -> Iterator[list[Range]]:
-    ranges: list[Range] = []
-    row = column = 0
+def _sheets(content: bytes) -> Iterator[SheetShape]:
+    merged: list[Range] = []
+    row = column = last_row = last_column = 0
     repeated = 1
-    for tag in TABLES.finditer(content):
+    for tag in _TABLES.finditer(content):
         name = tag[2]
         if tag[1]:
             if name == b"table":
-                yield ranges
+                yield SheetShape(merged, last_row * last_column)
             elif name == b"table-row":
                 row += repeated
             continue
-        counts = {each[1] + each[2]: int(each[3]) for each in COUNTS.finditer(tag[3])}
+        counts = {each[1] + each[2]: int(each[3]) for each in _COUNTS.finditer(tag[3])}
         if name == b"table":
-            ranges, row = [], 0
+            merged, row, last_row, last_column = [], 0, 0, 0
         elif name == b"table-row":
             repeated, column = counts.get(b"rowsrepeated", 1), 0
             row += repeated if tag[3].endswith(b"/") else 0
         else:
             rows, columns = counts.get(b"rowsspanned", 1), counts.get(b"columnsspanned", 1)
             if rows * columns > 1:
-                ranges.append(((row, column), (row + rows - 1, column + columns - 1)))
+                merged.append(((row, column), (row + rows - 1, column + columns - 1)))
             column += counts.get(b"columnsrepeated", 1)
+            if _VALUE in tag[3]:
+                last_row, last_column = row + repeated, max(last_column, column)

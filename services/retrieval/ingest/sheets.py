@@ -16,9 +16,9 @@ from python_calamine import (
 
 from services.retrieval.errors import ContentTooLarge, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract
-from services.retrieval.ingest.extents import CONTENT, check_extents
+from services.retrieval.ingest.extents import check_extents
 from services.retrieval.ingest.faults import reading
-from services.retrieval.ingest.merges import Merges, Range, opendocument_merges
+from services.retrieval.ingest.merges import Merges, Range, opendocument_shapes
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.package import Package
@@ -28,6 +28,7 @@ from services.retrieval.ingest.workbook_parts import unread
 MOST_SHEETS = 500
 LARGEST = 1e21
 """A greater number is written with an exponent."""
+_CONTENT = "content.xml"
 _ZIP = b"PK\x03\x04"
 
 Value = int | float | str | bool | time | date | datetime | timedelta
@@ -36,8 +37,9 @@ Value = int | float | str | bool | time | date | datetime | timedelta
 def read_sheets(data: bytes) -> Extract:
     """Raises DocumentUnreadable, ContentTooLarge."""
     package = Package(data) if data.startswith(_ZIP) else None
+    shapes = opendocument_shapes(package.read(_CONTENT)) if package and _CONTENT in package else []
     if package:
-        check_extents(package)
+        check_extents(package, shapes)
     outline = Outline()
     records = Records(outline)
     hidden = 0
@@ -49,14 +51,13 @@ def read_sheets(data: bytes) -> Extract:
         sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
         if len(sheets) > MOST_SHEETS:
             raise ContentTooLarge(f"it has more than {MOST_SHEETS} sheets")
-        merged = opendocument_merges(package.read(CONTENT)) if package and CONTENT in package else []
         for number, sheet in enumerate(sheets):
             if sheet.visible is not SheetVisibleEnum.Visible:
                 hidden += 1
                 continue
             outline.heading(1, sheet.name)
             cells = workbook.get_sheet_by_name(sheet.name)
-            own = merged[number] if len(merged) == len(sheets) else []
+            own = shapes[number].merged if len(shapes) == len(sheets) else []
             ranges = cells.merged_cell_ranges or own
             records.write(_rows(cells), Merges(_from_left(ranges, cells.start)) if ranges else None)
         left_out = unread(package) if package else []
