@@ -20,6 +20,8 @@ _BLOCK = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?\r?\n)??(?:---|\.\.\.)
 _FIELD = re.compile(rb"[^\W\d][\w. -]{0,60}:(?:\s|\Z)")
 _LINE = re.compile(_FIELD.pattern + rb"|[ \t]+\S|- |-\Z|#|[\]}]")
 _LONGEST_FAULT = 200
+# ValueError: no UTF-8, BadYaml. TypeError: a key that is no text.
+_FAULTS = (yaml.YAMLError, ValueError, TypeError)
 # Its scalars are texts as they stand: `2024-01-02` and `no` are no dates and booleans.
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -43,11 +45,7 @@ def read_front_matter(data: bytes) -> FrontMatter:
     body = block[1] or b""
     try:
         fields = _mapping(body)
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-    ) as error:  # ValueError: no UTF-8, BadYaml; TypeError: a key of others
+    except _FAULTS as error:
         return FrontMatter(length=block.end(), fault=_why(error)) if _is_meant(body) else FrontMatter()
     if fields is None:
         return FrontMatter()

@@ -78,7 +78,8 @@ class StoreRecords:
     ) -> Sequence[AttachedFile]:
         """What a caller of these groups may read; one more than the page has where there are more. Raises
         InvalidArgument where `after` names nothing of it."""
-        if page.after and not may_read((await self._access(key, page.after)) or (), groups):
+        last = (await self.find(key, [page.after])).get(page.after) if page.after else None
+        if last and not may_read(last.access_groups, groups):
             raise not_in_list()
         found: list[AttachedFile] = []
         while len(found) <= page.size:
@@ -88,10 +89,6 @@ class StoreRecords:
                 break
             page = PageOf(page.size, rows[-1].file, page.ascending)
         return found
-
-    async def _access(self, key: CollectionKey, file_id: str) -> Sequence[str] | None:
-        file = (await self.find(key, [file_id])).get(file_id)
-        return file.access_groups if file else None
 
     async def _rows(
         self, key: CollectionKey, page: PageOf, status: FileStatus | None, batch: str

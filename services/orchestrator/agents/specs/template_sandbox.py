@@ -66,7 +66,7 @@ class CountingSandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, optimized=False, finalize=_written
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, optimized=False, finalize=_spent_for
         )
         self.globals.clear()
         self.globals["range"] = _range
@@ -204,14 +204,8 @@ def _passed(function: Function) -> Callable[[Any], tuple[Any, ...]]:
 
 
 @pass_context
-def _written(context: Any, value: Any) -> Any:
-    """What is put out."""
-    spend_for(value)
-    return value
-
-
-@pass_context
 def _spent_for(context: Any, value: Any) -> Any:
+    """A value that is put out, joined or compared."""
     spend_for(value)
     return value
 
