@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from services.retrieval.ingest.blocks import Extract
@@ -42,13 +43,22 @@ def _read(data: bytes, separator: str) -> Extract:
     if first.lower().startswith(_NAMED) and len(first.strip()) == len(_NAMED) + 1:
         separator, body = first.strip()[-1], rest
     unclosed: list[int] = []
-    with reading("the table", csv.Error):
-        csv.field_size_limit(LONGEST_FIELD)
+    with reading("the table", csv.Error), _long_fields():
         separator = separator or separator_of(body)
         odd = body.count(_QUOTE) % 2
         records.write(_mended_rows(body, separator, unclosed) if odd else _rows(body, separator))
     warnings = omissions((len(unclosed), "read as written, with a quote that nothing closes: {} row(s)"))
     return Extract("", outline.blocks, encoding=text.encoding, warnings=[*warnings, *records.warnings()])
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The library's limit is the whole process's: others find it as it was."""
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def separator_of(text: str) -> str:

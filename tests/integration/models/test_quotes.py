@@ -25,7 +25,7 @@ SENTENCES = [
 
 @pytest.fixture
 async def question(client: TritonClient) -> QuoteQuestion:
-    asked = "When were the headworks built?"
+    asked = "Who built the headworks?"
     vector = (await client.embed([asked], timeout=10)).vectors[0]
     text = " ".join(SENTENCES)
     starts = [text.index(sentence) for sentence in SENTENCES]

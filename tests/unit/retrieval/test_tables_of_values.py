@@ -1,5 +1,6 @@
 """CSV, TSV and spreadsheets."""
 
+import csv
 import io
 import time
 import zipfile
@@ -266,5 +267,7 @@ def test_an_archive_of_too_many_files_is_too_large(monkeypatch: pytest.MonkeyPat
 
 def test_a_value_that_is_too_long_for_any_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "LONGEST_FIELD", 100)
+    before = csv.field_size_limit()
     with pytest.raises(DocumentUnreadable, match="field larger"):
         read_csv(b'a,b\n"' + b"x" * 200 + b'",y')
+    assert csv.field_size_limit() == before, "the limit is the whole process's"
