@@ -18,8 +18,10 @@ WIDTH = 160
 Say = Callable[[str], None]
 
 
-def parser(name: str, description: str, examples: str, rounds: int, xquad: bool = True) -> argparse.ArgumentParser:
-    """A parser with the options that all share; `xquad` for those that measure on it."""
+def parser(
+    name: str, description: str, examples: str, rounds: int, xquad: bool = True, mesh: bool = True
+) -> argparse.ArgumentParser:
+    """A parser with the options that all share; `xquad` for those that measure on it, `mesh` through one."""
     made = argparse.ArgumentParser(
         prog=f"python -m bench.{name}",
         description=description,
@@ -33,7 +35,10 @@ def parser(name: str, description: str, examples: str, rounds: int, xquad: bool 
             "--data", type=Path, default=ROOT / DATA_DEFAULT,
             help=f"folder with XQuAD ({DATA_DEFAULT}, from the repository's root)",
         )  # fmt: skip
-    made.add_argument("--mesh", type=Path, metavar="DIR", help="use the mesh that runs on DIR; by default start one")
+    if mesh:
+        made.add_argument(
+            "--mesh", type=Path, metavar="DIR", help="use the mesh that runs on DIR; by default start one"
+        )
     made.add_argument("--strict", action="store_true", help="exit with 1 where a goal is missed")
     return made
 

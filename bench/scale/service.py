@@ -3,6 +3,7 @@ takes for a passage would hide what the store takes."""
 
 import asyncio
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ import orjson
 import psutil
 
 from services.retrieval.app import assemble, open_engine
+from services.retrieval.callers import SEES_ALL
 from services.retrieval.language.sentences import sentences
 from services.retrieval.model import WIDTH, Sentences, Span, Vector
 from services.retrieval.settings import RetrievalSettings
@@ -101,14 +103,20 @@ class Service:
     def address(self) -> str:
         return self._address
 
-    def identity(self, groups: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
-        """Metadata of a caller in these groups."""
+    def identity(self, groups: tuple[str, ...] | None) -> tuple[tuple[str, str], ...]:
+        """Metadata of a caller in these groups; None for one who reads everything."""
+        if groups is None:
+            return self._keys.metadata(TENANT, "", SEES_ALL)
         return self._keys.metadata(TENANT, groups=groups)
 
     def indexed(self, collection: str) -> int:
         """The points that the collection's HNSW index was built for; 0 while it has none."""
         marker = orjson.loads((self._folder / TENANT / collection / MARKER).read_bytes())
         return sum(generation["indexed"] for generation in marker["generations"].values())
+
+    def processor(self) -> float:
+        """Seconds of one core that this process has used."""
+        return time.process_time()
 
     def memory(self) -> float:
         """MiB that this process and its children hold."""
