@@ -10,7 +10,7 @@ from infra.local.options import BadOptions, Options
 from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
 from services.models.rerank.check import CannotRerank, check_reranker
-from services.models.settings import ModelsSettings, adapters, further_embedders
+from services.models.settings import CPU, ModelsSettings, adapters, further_embedders
 from services.models.weights import WeightsNotFound
 from services.runtime.settings import prefix
 
@@ -109,6 +109,20 @@ def check_rerank(options: Options) -> None:
     try:
         check_reranker(reranker)
     except CannotRerank as error:
+        raise BadOptions(str(error)) from error
+
+
+def check_device(options: Options) -> None:
+    """Raises BadOptions where the models are to compute on a GPU that is not there."""
+    name = models_settings(options).device
+    if name == CPU:
+        return
+    # Here, for it loads torch, and most meshes have no GPU.
+    from services.models.device import NoGpu, require_gpu
+
+    try:
+        require_gpu(name)
+    except NoGpu as error:
         raise BadOptions(str(error)) from error
 
 

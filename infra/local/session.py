@@ -54,6 +54,7 @@ async def _mesh(options: Options, observe: Callable[[MeshState], None], limits: 
         options = models.with_llm(options)
         models.check_embedders(options)
         models.check_rerank(options)
+        models.check_device(options)
         models.check_catalogue(options)
         models.check_tools(options)
         check_guards(options)

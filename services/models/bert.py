@@ -5,7 +5,7 @@ It needs torch and safetensors only: importing transformers would cost seconds a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -39,8 +39,11 @@ class Form:
 
 
 MINILM_FORM = Form()
+PROCESSOR = torch.device("cpu")
 
 Linear = Callable[[torch.Tensor], torch.Tensor]
+# Queries, keys and values [3, batch, heads, length, head width] and a mask: [batch, heads, length, head width].
+Attention = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Group:
     """Texts whose attention is computed together, padded to one length; the rows from `start` on are theirs.
 
     at: the rows' places in [batch * length], None for a single text. mask: [batch, 1, 1, length], added to the
-    attention's scores.
+    attention's scores. attention: what computes it.
     """
 
     start: int
@@ -115,22 +118,27 @@ class Group:
     length: int
     at: torch.Tensor | None
     mask: torch.Tensor
+    attention: Attention
 
     @classmethod
-    def of(cls, start: int, lengths: Sequence[int]) -> "Group":
+    def of(cls, start: int, lengths: Sequence[int], attention: Attention) -> "Group":
         """The group of texts of these lengths."""
         length = -(-max(lengths) // STEP) * STEP
         real = torch.arange(length) < torch.tensor(lengths)[:, None]
         mask = torch.zeros(real.shape).masked_fill_(~real, float("-inf"))
         at = real.flatten().nonzero().squeeze(1) if len(lengths) > 1 else None
-        return cls(start, sum(lengths), len(lengths), length, at, mask[:, None, None, :])
+        return cls(start, sum(lengths), len(lengths), length, at, mask[:, None, None, :], attention)
+
+    def to(self, device: torch.device) -> "Group":
+        """The same for rows that are there."""
+        at = None if self.at is None else self.at.to(device)
+        return replace(self, at=at, mask=self.mask.to(device))
 
     def attend(self, qkv: torch.Tensor, heads: int) -> torch.Tensor:
         """The attention of the group's rows [tokens, 3 * width]: [tokens, width]."""
         width = qkv.shape[1] // 3
         parts = self._pad(qkv).view(self.batch, self.length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-        attended = attention(parts, self.mask) if self.length > PADDED else short_attention(parts, self.mask)
-        flat = attended.transpose(1, 2).reshape(-1, width)
+        flat = self.attention(parts, self.mask).transpose(1, 2).reshape(-1, width)
         return flat[: self.tokens] if self.at is None else flat.index_select(0, self.at)
 
     def _pad(self, rows: torch.Tensor) -> torch.Tensor:
@@ -146,9 +154,17 @@ def groups(lengths: Sequence[int]) -> list[Group]:
     start = 0
     for short, run in groupby(lengths, lambda length: length <= PADDED):
         for together in [list(run)] if short else [[length] for length in run]:
-            found.append(Group.of(start, together))
+            found.append(Group.of(start, together, short_attention if short else attention))
             start += sum(together)
     return found
+
+
+def whole(lengths: Sequence[int], at: torch.device) -> list[Group]:
+    """All texts together, for a GPU: there a call costs more than the padding of texts that are about as long."""
+    return [Group.of(0, lengths, fused_attention).to(at)]
+
+
+Grouping = Callable[[Sequence[int]], list[Group]]
 
 
 def rounded(tokens: int) -> int:
@@ -182,6 +198,13 @@ def short_attention(heads: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return fn.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0).to(heads.dtype)
 
 
+def fused_attention(heads: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The same in the heads' own type, by one of torch's kernels for GPUs: it asks for no number back, which would make
+    the processor wait for the GPU in each layer."""
+    q, k, v = heads.unbind(0)
+    return fn.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(q.dtype), scale=1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One transformer block: attention, then the feed-forward part, each with its residual and norm."""
@@ -203,13 +226,19 @@ class Layer:
 
 
 class Weights:
-    """The checkpoint's tensors by name, in one dtype; but for those of the words, of which a text needs few."""
+    """The checkpoint's tensors by name, on one device in one dtype; but for those of the words, of which a text needs
+    few."""
 
-    def __init__(self, file: Path, dtype: torch.dtype, form: Form = MINILM_FORM) -> None:
+    def __init__(
+        self, file: Path, dtype: torch.dtype, form: Form = MINILM_FORM, device: torch.device = PROCESSOR
+    ) -> None:
         self._form = form
+        self.device = device
         named = {name.removeprefix(form.prefix): part for name, part in load_file(file).items()}
         self._tensors = {
-            name: part if name == WORDS else part.to(dtype) for name, part in named.items() if part.is_floating_point()
+            name: part.to(device, part.dtype if name == WORDS else dtype)
+            for name, part in named.items()
+            if part.is_floating_point()
         }
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -252,9 +281,12 @@ class Weights:
 
 
 class Bert:
-    """Token ids in, the last layer's states out."""
+    """Token ids in, the last layer's states out. It computes where its weights are; `group` says which texts of a pass
+    are attended to together."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, group: Grouping = groups) -> None:
+        self._device = weights.device
+        self._group = group
         self._words = weights[WORDS]
         types = weights["embeddings.token_type_embeddings.weight"]
         self._positions = weights["embeddings.position_embeddings.weight"] + types[0]
@@ -264,18 +296,18 @@ class Bert:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Sequence[int]], firsts: Sequence[int] | None = None) -> list[torch.Tensor]:
-        """The states float32 [tokens, width] of each text's ids, one forward pass for all. `firsts`: how many ids of
-        each are of the first of its two parts, where texts are pairs."""
+        """The states float32 [tokens, width] of each text's ids, in the processor's memory; one forward pass for all.
+        `firsts`: how many ids of each are of the first of its two parts, where texts are pairs."""
         lengths = [len(text) for text in texts]
         tokens = sum(lengths)
         spare = rounded(tokens) - tokens
-        ids = torch.tensor([token for text in texts for token in text] + [0] * spare)
+        ids = torch.tensor([token for text in texts for token in text] + [0] * spare, device=self._device)
         places = torch.cat([self._positions[:length] for length in (*lengths, *[1] * spare)])
         if firsts is not None:
             ahead = [number >= first for first, length in zip(firsts, lengths, strict=True) for number in range(length)]
-            places[:tokens][torch.tensor(ahead)] += self._second
+            places[:tokens][torch.tensor(ahead, device=self._device)] += self._second
         x = self._norm(fn.embedding(ids, self._words).to(places.dtype) + places)
-        together = groups(lengths)
+        together = self._group(lengths)
         for layer in self._layers:
             x = layer(x, together)
-        return list(torch.split(x[:tokens].float(), lengths))
+        return list(torch.split(x[:tokens].float().cpu(), lengths))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.models import e5
+from services.models.device import Device
 from services.models.encoder import Encoder
 from services.models.weights import minilm_folder
 from services.runtime.embedders import E5, MINILM
@@ -26,7 +27,8 @@ FILES: Mapping[str, EmbedderFiles] = {
 }
 
 
-def load(name: str, reads: str) -> Encoder:
-    """The embedder of that name, to read that: "query" or "passage". Raises WeightsNotFound."""
+def load(name: str, reads: str, device: Device | None = None) -> Encoder:
+    """The embedder of that name, to read that, "query" or "passage", on that device, by default the processor. Raises
+    WeightsNotFound."""
     files = FILES[name]
-    return Encoder(files.folder(), prefix=files.prefixes.get(reads, ""))
+    return Encoder(files.folder(), device, files.prefixes.get(reads, ""))

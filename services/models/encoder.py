@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from tokenizers import Encoding, Tokenizer
 
-from services.models.bert import WIDTH, Bert, Weights, fastest
+from services.models.bert import WIDTH, Bert, Weights
+from services.models.device import PROCESSOR_TOKENS, Device, processor
 
 Vectors = npt.NDArray[np.float32]
 Sentences = npt.NDArray[np.int8]
@@ -20,8 +20,6 @@ TokenStates = Vectors
 MAX_TOKENS = 512
 # No more characters than this are tokenised: 512 wordpieces seldom span a quarter of them.
 MAX_CHARACTERS = 16_384
-# Tokens of one forward pass.
-TOKEN_BUDGET = 2048
 INT8_SCALE = 127.0
 
 
@@ -43,14 +41,17 @@ class Encoded:
 
 class Encoder:
     """The model of `model.safetensors` and `tokenizer.json` in a folder, which reads `prefix` before each text. It
-    computes in `dtype`, or in what is fastest here. Not safe for use by several threads at once."""
+    computes on `device`, by default the processor. Not safe for use by several threads at once."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype | None = None, prefix: str = "") -> None:
+    def __init__(self, folder: Path, device: Device | None = None, prefix: str = "") -> None:
+        device = device or processor()
         self._prefix = prefix
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._bert = Bert(Weights(folder / "model.safetensors", dtype or fastest()))
+        self._tokens = device.tokens
+        weights = Weights(folder / "model.safetensors", device.dtype, device=device.at)
+        self._bert = Bert(weights, device.groups)
 
     def encode(self, texts: Sequence[str], spans: Sequence[Spans | None] | None = None) -> list[Encoded]:
         """Each text's vector, in order; where `spans` has its sentences [n, 2] (characters), also theirs."""
@@ -73,12 +74,12 @@ class Encoder:
 
     def _states(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, Vectors]]:
         """The token states [tokens, 384] of each text with its number, shortest text first."""
-        for batch in batches([len(row) for row in ids]):
+        for batch in batches([len(row) for row in ids], self._tokens):
             for number, states in zip(batch, self._bert([ids[number] for number in batch]), strict=True):
                 yield number, states.numpy()
 
 
-def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], budget: int = PROCESSOR_TOKENS) -> Iterator[list[int]]:
     """The texts' numbers by rising length, in groups of no more tokens than the budget."""
     batch: list[int] = []
     tokens = 0

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from services.models.rerank.check import check_reranker
-from services.models.settings import ModelsSettings, further_embedders
+from services.models.settings import CPU, ModelsSettings, further_embedders
 from services.runtime.embedders import MINILM
 from services.runtime.reranker import RERANKER
 
@@ -82,13 +82,13 @@ def render_embed(config: str, settings: ModelsSettings) -> str:
     """The `embed` model's configuration under these settings. Raises ConfigMismatch."""
     config = _set_field(config, "count", settings.embed_instances)
     config = _set_field(config, "max_queue_delay_microseconds", settings.embed_queue_delay)
-    return _set_parameter(config, "threads", str(settings.threads))
+    return _set_parameter(_set_device(config, settings), "threads", str(settings.threads))
 
 
 def render_embed_passages(config: str, settings: ModelsSettings) -> str:
     """The `embed_passages` model's configuration under these settings. Raises ConfigMismatch."""
     config = _set_field(config, "count", settings.passage_instances)
-    return _set_parameter(config, "threads", str(settings.threads))
+    return _set_parameter(_set_device(config, settings), "threads", str(settings.threads))
 
 
 def render_llm(config: str, settings: ModelsSettings) -> str:
@@ -100,7 +100,7 @@ def render_llm(config: str, settings: ModelsSettings) -> str:
 
 def render_rerank(config: str, settings: ModelsSettings) -> str:
     """The `rerank` model's configuration under these settings. Raises ConfigMismatch, CannotRerank."""
-    config = _set_field(config, "count", settings.rerank_instances)
+    config = _set_device(_set_field(config, "count", settings.rerank_instances), settings)
     config = _set_parameter(config, "threads", str(settings.rerank_threads))
     # Triton's text format wants quotes and backslashes escaped, as JSON does.
     return _set_parameter(config, "reranker", json.dumps(check_reranker(settings.reranker))[1:-1])
@@ -123,6 +123,14 @@ def clear_shared_memory(prefix: str) -> None:
     """Removes what a killed tritonserver left behind: a mebibyte per model instance."""
     for region in SHARED_MEMORY.glob(f"{prefix}*"):
         region.unlink(missing_ok=True)
+
+
+def _set_device(config: str, settings: ModelsSettings) -> str:
+    """The device as a parameter. To Triton an instance on a GPU is one that sees to it by itself: so it need not know
+    of a GPU, and does not multiply instances by them."""
+    if settings.device != CPU:
+        config = _substitute(config, r"(\bkind: )KIND_CPU\b", "KIND_MODEL", "kind")
+    return _set_parameter(config, "device", settings.device)
 
 
 def _set_field(config: str, name: str, value: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,10 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+CPU, CUDA = "cpu", "cuda"
+DEVICE = re.compile(rf"{CPU}|{CUDA}(:\d+)?", re.ASCII)
+
+
 class ModelsSettings(Settings):
     """HEADWORKS_MODELS_…; each ends up in a model's configuration at the next start of Triton."""
 
@@ -25,6 +30,11 @@ class ModelsSettings(Settings):
         "",
         description="Embedders to serve beside all-minilm-l6-v2, with commas between: multilingual-e5-small. Each has "
         "as many instances.",
+    )
+    device: str = Field(
+        CPU,
+        description="Where the embedders and the reranker compute: cpu, or cuda for an NVIDIA GPU, cuda:1 for the "
+        "second of several. A language model finds its GPUs by itself.",
     )
     threads: int = Field(1, ge=1, description="Threads that one embedding instance computes with.")
     embed_instances: int = Field(
@@ -126,6 +136,13 @@ class ModelsSettings(Settings):
     @classmethod
     def _names_embedders(cls, value: str) -> str:
         embedder_specs(value)
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _names_a_device(cls, value: str) -> str:
+        if not DEVICE.fullmatch(value):
+            raise ValueError(f"there is no device {value!r}: write {CPU}, {CUDA}, or {CUDA}:1 for the second GPU")
         return value
 
     @field_validator("llm_speculative", "llm_engine_args")

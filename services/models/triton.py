@@ -18,7 +18,7 @@ from services.models.layout import (
     shared_memory_prefix,
     site_packages,
 )
-from services.models.settings import ModelsSettings, further_embedders
+from services.models.settings import CPU, ModelsSettings, further_embedders
 from services.runtime import sockets
 from services.runtime.reranker import RERANKER
 from services.runtime.tls import TlsFiles
@@ -29,6 +29,7 @@ HOST = "127.0.0.1"
 EMBEDDER_SECONDS = 60
 # vLLM is to send nobody figures of its use.
 LLM_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+LIBRARIES = "LD_LIBRARY_PATH"
 PROJECT = Path(__file__).parents[2]
 SOCKET = "triton"
 
@@ -97,9 +98,13 @@ def prepare(
     repository = lay_out_repository(data / "repository", settings)
     argv = _argv(backends, repository, listen, shared_memory, settings) + (_tls_flags(tls) if tls else [])
     launched = [sys.executable, "-P", "-m", "services.models.launch", *argv]
-    return TritonCommand(
-        launched, {**_env(os.environ if env is None else env), **(_llm_env(settings) if settings.llm else {})}
-    )
+    base = os.environ if env is None else env
+    own = {
+        **_env(base),
+        **(_gpu_env(base) if settings.device != CPU else {}),
+        **(_llm_env(settings) if settings.llm else {}),
+    }
+    return TritonCommand(launched, own)
 
 
 def _argv(backends: Path, repository: Path, listen: Listen, shared_memory: str, settings: ModelsSettings) -> list[str]:
@@ -151,15 +156,23 @@ def _tls_flags(tls: TlsFiles) -> list[str]:
 
 
 def _env(base: Mapping[str, str]) -> dict[str, str]:
-    packages = site_packages()
     return {
         **base,
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(packages)]),
-        "LD_LIBRARY_PATH": os.pathsep.join([str(packages / "nvidia_pytriton.libs"), str(_libdir())]),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(site_packages())]),
+        LIBRARIES: _libraries(),
         "PYTHONUNBUFFERED": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "MALLOC_ARENA_MAX": "2",
     }
+
+
+def _libraries() -> str:
+    return os.pathsep.join([str(site_packages() / "nvidia_pytriton.libs"), str(_libdir())])
+
+
+def _gpu_env(base: Mapping[str, str]) -> dict[str, str]:
+    """The caller's libraries behind Triton's own: in some containers the driver's are there and nowhere else."""
+    return {LIBRARIES: os.pathsep.join(filter(None, [_libraries(), base.get(LIBRARIES)]))}
 
 
 def _llm_env(settings: ModelsSettings) -> dict[str, str]:

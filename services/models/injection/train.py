@@ -14,6 +14,7 @@ import torch.nn.functional as fn
 from safetensors.torch import save_file
 
 from services.models.bert import WIDTH
+from services.models.device import processor
 from services.models.encoder import Encoder
 from services.models.injection.evaluation import auc, report
 from services.models.injection.examples import HELD_OUT, TRAIN, Example, load
@@ -194,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the head of the injection model.")
     parser.add_argument("--folds", action="store_true", help="compare settings on the training part instead")
     options = parser.parse_args()
-    encoder = Encoder(minilm_folder(), torch.float32)
+    encoder = Encoder(minilm_folder(), processor(torch.float32))
     if options.folds:
         folds(encoder, PLANS)
         return

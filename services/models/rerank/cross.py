@@ -6,35 +6,40 @@ from pathlib import Path
 import torch
 from tokenizers import Encoding, Tokenizer
 
-from services.models.bert import Bert, Form, Weights, fastest
+from services.models.bert import Bert, Form, Weights
+from services.models.device import Device, processor
 from services.models.encoder import MAX_CHARACTERS, batches
 from services.models.rerank.check import CannotRerank, read_config
 from services.models.rerank.pairs import MOST_QUERY_TOKENS, Pair, Scored
 
 PREFIX = "bert."
+LAST = ("pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias")
 
 
 class CrossEncoder:
-    """The model of a folder in Hugging Face form. A Reranker, whose score is the logit's sigmoid."""
+    """The model of a folder in Hugging Face form, on a device, by default the processor. A Reranker, whose score is the
+    logit's sigmoid."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype | None = None) -> None:
-        config = read_config(folder)
-        weights = Weights(folder / "model.safetensors", dtype or fastest(), Form(config.heads, config.epsilon, PREFIX))
+    def __init__(self, folder: Path, device: Device | None = None) -> None:
+        config, device = read_config(folder), device or processor()
+        form = Form(config.heads, config.epsilon, PREFIX)
+        weights = Weights(folder / "model.safetensors", device.dtype, form, device.at)
+        self._tokens = device.tokens
         self._positions = config.positions
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         try:
-            self._bert = Bert(weights)
-            self._pooler, self._pooler_bias = weights["pooler.dense.weight"], weights["pooler.dense.bias"]
-            self._head, self._bias = weights["classifier.weight"], weights["classifier.bias"]
+            self._bert = Bert(weights, device.groups)
+            # The processor's, as the states are that they are multiplied with: one of each text.
+            self._pooler, self._pooler_bias, self._head, self._bias = (weights[name].cpu() for name in LAST)
         except KeyError as error:
             raise CannotRerank(f"{folder}/model.safetensors has no {error}") from error
 
     def score(self, pairs: Sequence[Pair]) -> list[Scored]:
         encodings = [self._encode(pair) for pair in pairs]
         scored: dict[int, Scored] = {}
-        for batch in batches([len(encoding.ids) for encoding in encodings]):
+        for batch in batches([len(encoding.ids) for encoding in encodings], self._tokens):
             chosen = [encodings[number] for number in batch]
             for number, encoding, score in zip(batch, chosen, self._scores(chosen), strict=True):
                 scored[number] = Scored(score, len(encoding.ids))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from services.models.device import processor
 from services.models.rerank.check import LATE_INTERACTION
 from services.models.rerank.cross import CrossEncoder
 from services.models.rerank.pairs import Pair
@@ -85,6 +86,8 @@ def test_a_cross_encoder_agrees_with_transformers(tmp_path: Path, width: dict[st
         with torch.inference_mode():
             logits = model(torch.tensor([pair.ids]), token_type_ids=torch.tensor([pair.type_ids])).logits
         expected.append(float(torch.sigmoid(logits[0, 0])))
-    found = [one.score for one in CrossEncoder(made, torch.float32).score([Pair(QUERY, text) for text in TEXTS])]
+    found = [
+        one.score for one in CrossEncoder(made, processor(torch.float32)).score([Pair(QUERY, text) for text in TEXTS])
+    ]
     assert found == pytest.approx(expected, abs=2e-4)
     assert max(expected) - min(expected) > 0.01, "or it would agree by accident"

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import torch
 
 from infra.local import models
 from infra.local.discovery import changes
@@ -17,6 +18,7 @@ from infra.local.mesh import given_ports, python_specs
 from infra.local.options import BadOptions, Options, make_options, parse_replicas
 from infra.local.ports import NoFreePort, PortBook, is_free, pick
 from infra.local.process import Backoff
+from infra.local.session import Refused, mesh
 from infra.local.supervisor import Limits
 
 
@@ -320,3 +322,14 @@ def test_a_model_that_takes_too_long_to_load_names_the_limit(tmp_path: Path, lin
     (spec,) = triton_specs(options(tmp_path, environ={"HEADWORKS_MODELS_START_SECONDS": "75"}), Layout(tmp_path), 0)
     assert said in spec.why(lines)
     assert bool(spec.why(lines)) == bool(said)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+async def test_a_gpu_that_is_not_there_is_named_before_anything_starts(tmp_path: Path) -> None:
+    asked = options(tmp_path / "data", environ={"HEADWORKS_MODELS_DEVICE": "cuda"})
+    with pytest.raises(Refused, match=r"HEADWORKS_MODELS_DEVICE is cuda, but .* or set HEADWORKS_MODELS_DEVICE=cpu$"):
+        async with mesh(asked, lambda _: None):
+            pass
+    assert not (tmp_path / "data").exists()
+    models.check_device(options(tmp_path))
+    models.check_device(options(tmp_path, environ={"HEADWORKS_MODELS_DEVICE": "cpu"}))

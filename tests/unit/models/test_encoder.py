@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from services.models import bert
+from services.models.device import processor
 from services.models.encoder import Encoder, Spans, Vectors, batches, to_int8
 from services.models.weights import minilm_folder
 
@@ -33,7 +34,7 @@ def test_similarities_are_those_of_the_original(encoder: Encoder) -> None:
 
 
 def test_half_precision_stays_close_to_full() -> None:
-    half, full = Encoder(minilm_folder(), torch.bfloat16), Encoder(minilm_folder(), torch.float32)
+    half, full = (Encoder(minilm_folder(), processor(dtype)) for dtype in (torch.bfloat16, torch.float32))
     cosines = (vectors(half, LOVELY) * vectors(full, LOVELY)).sum(axis=1)
     assert cosines.min() > 0.999
 

@@ -32,6 +32,35 @@ def test_the_checked_in_configuration_is_the_default(tmp_path: Path) -> None:
         assert (repository / name).read_text() == (layout.REPOSITORY / name).read_text()
 
 
+def test_on_a_gpu_the_models_see_to_their_device_themselves(tmp_path: Path) -> None:
+    settings = ModelsSettings(device="cuda:1", embedders="multilingual-e5-small", reranker="late-interaction")
+    repository = lay_out_repository(tmp_path, settings)
+    for model in ("embed", "embed_passages", "embed_e5", "embed_e5_passages", "rerank"):
+        config = (repository / model / "config.pbtxt").read_text()
+        assert 'key: "device" value: { string_value: "cuda:1" }' in config
+        assert "kind: KIND_MODEL count: " in config
+        assert "KIND_CPU" not in config
+    # A small head on the processor, that asks `embed`.
+    assert "KIND_CPU" in (repository / "injection/config.pbtxt").read_text()
+
+
+def test_what_finds_the_drivers_libraries_is_passed_on_for_a_gpu_alone(tmp_path: Path) -> None:
+    env = {"LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}
+    plain, there, bare = (
+        triton.prepare(tmp_path, PORTS, ModelsSettings(device=device), given).env["LD_LIBRARY_PATH"]
+        for device, given in (("cpu", env), ("cuda", env), ("cuda", {}))
+    )
+    assert there == f"{plain}:/usr/local/nvidia/lib64"
+    assert bare == plain
+    assert "nvidia_pytriton.libs" in plain
+
+
+def test_a_device_that_is_none_is_refused_by_name() -> None:
+    for name in ("gpu", "cuda:", "cuda:one", "CUDA", ""):
+        with pytest.raises(ValidationError, match=f"no device '{name}': write cpu, cuda, or cuda:1"):
+            ModelsSettings(device=name)
+
+
 def test_a_further_embedder_has_models_of_its_own(tmp_path: Path) -> None:
     settings = ModelsSettings(threads=3, embed_instances=5, embedders=" multilingual-e5-small, all-minilm-l6-v2")
     repository = lay_out_repository(tmp_path, settings)

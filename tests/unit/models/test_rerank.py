@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from services.models.device import processor
 from services.models.encoder import Encoder
 from services.models.errors import InvalidRequest
 from services.models.rerank.check import LATE_INTERACTION, CannotRerank, check_reranker
@@ -64,7 +65,7 @@ def test_only_so_many_tokens_of_a_text_are_read(late: LateInteraction) -> None:
 
 
 def test_a_cross_encoder_reads_both_together(folder: Path) -> None:
-    cross = CrossEncoder(folder, torch.float32)
+    cross = CrossEncoder(folder, processor(torch.float32))
     texts = [ANSWER, NEAR, FAR, "", "A much longer text that has a forward pass of its own. " * 12]
     together = scores(cross, texts)
     assert together == pytest.approx([scores(cross, [text])[0] for text in texts], abs=1e-4)
@@ -72,7 +73,7 @@ def test_a_cross_encoder_reads_both_together(folder: Path) -> None:
 
 
 def test_a_cross_encoder_reads_no_more_than_its_positions(folder: Path) -> None:
-    (found,) = CrossEncoder(folder, torch.float32).score([Pair("query " * 500, "text " * 900)])
+    (found,) = CrossEncoder(folder, processor(torch.float32)).score([Pair("query " * 500, "text " * 900)])
     assert found.tokens == 256, "its positions: half for the query at most, the rest for the text"
 
 

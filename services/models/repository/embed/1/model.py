@@ -21,6 +21,7 @@ import json  # noqa: E402
 import torch  # noqa: E402
 import triton_python_backend_utils as pb  # type: ignore[import-not-found]  # noqa: E402 - only Triton's stub has it
 
+from services.models.device import device  # noqa: E402
 from services.models.embedders import load  # noqa: E402
 from services.models.embedding import EmbedRequest, EmbedResponse, embed, read_request  # noqa: E402
 from services.models.errors import InvalidRequest  # noqa: E402
@@ -39,7 +40,7 @@ class TritonPythonModel:
         given = json.loads(args["model_config"])["parameters"]
         parameters = {name: value["string_value"] for name, value in given.items()}
         torch.set_num_threads(int(parameters["threads"]))
-        self._encoder = load(parameters["embedder"], parameters["reads"])
+        self._encoder = load(parameters["embedder"], parameters["reads"], device(parameters["device"]))
         for text in WARM_UP:
             self._encoder.encode([text])
 

@@ -21,6 +21,7 @@ import json  # noqa: E402
 import torch  # noqa: E402
 import triton_python_backend_utils as pb  # type: ignore[import-not-found]  # noqa: E402 - only Triton's stub has it
 
+from services.models.device import device  # noqa: E402
 from services.models.errors import InvalidRequest  # noqa: E402
 from services.models.rerank.load import load  # noqa: E402
 from services.models.rerank.pairs import Pair  # noqa: E402
@@ -40,7 +41,7 @@ class TritonPythonModel:
         given = json.loads(args["model_config"])["parameters"]
         parameters = {name: value["string_value"] for name, value in given.items()}
         torch.set_num_threads(int(parameters["threads"]))
-        self._reranker = load(parameters["reranker"])
+        self._reranker = load(parameters["reranker"], device(parameters["device"]))
         for pair in WARM_UP:
             self._reranker.score([pair])
 
