@@ -57,24 +57,28 @@ def fastest_on(capability: tuple[int, int]) -> torch.dtype:
 
 def require_gpu(name: str) -> None:
     """Raises NoGpu unless torch can compute on the GPU of that name: cuda, cuda:N."""
-    asked = f"{SETTING} is {name}"
-    otherwise = f"or set {SETTING}={CPU}"
-    if not torch.backends.cuda.is_built():
+    if reason := no_gpu(name):
+        raise NoGpu(f"{SETTING} is {name}, but {reason}, or set {SETTING}={CPU}")
+
+
+def no_gpu(name: str) -> str:
+    """Why torch cannot compute on the GPU of that name, and what to do; empty where it can."""
+    if torch.version.cuda is None:
         version = torch.__version__.partition("+")[0]
-        raise NoGpu(
-            f"{asked}, but the PyTorch that is installed ({torch.__version__}) is a build without CUDA: install the "
-            f"one with it (`pip uninstall -y torch`, then `pip install torch=={version}` with no index of CPU builds "
-            f"in PIP_EXTRA_INDEX_URL), {otherwise}"
+        return (
+            f"the PyTorch that is installed ({torch.__version__}) is a build without CUDA: install the one with it "
+            f"(`pip uninstall -y torch`, then `pip install torch=={version}` with no index of CPU builds in "
+            "PIP_EXTRA_INDEX_URL)"
         )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
         reason = "".join(f" ({str(each.message).splitlines()[0]})" for each in said[:1])
-        raise NoGpu(
-            f"{asked}, but PyTorch sees no NVIDIA GPU{reason}: see that `nvidia-smi` lists one, that its driver is new "
-            f"enough for CUDA {torch.version.cuda}, and that CUDA_VISIBLE_DEVICES does not hide it; {otherwise}"
+        return (
+            f"PyTorch sees no NVIDIA GPU{reason}: see that `nvidia-smi` lists one, that its driver is new enough for "
+            f"CUDA {torch.version.cuda}, and that CUDA_VISIBLE_DEVICES does not hide it"
         )
     if (torch.device(name).index or 0) >= count:
-        seen = ", ".join(f"{CUDA}:{number}" for number in range(count))
-        raise NoGpu(f"{asked}, but PyTorch sees only {seen}: name one of these, {otherwise}")
+        return f"PyTorch sees only {', '.join(f'{CUDA}:{number}' for number in range(count))}: name one of these"
+    return ""
