@@ -59,8 +59,8 @@ def measure(client: Client, texts: Sequence[str], searches: int, rounds: int, sa
         for side in case.sides:
             side.run()
     results = alternate(cases, rounds, say)
-    ratios = _ratios(results)
-    highest = max(own[P50] for own in ratios.values())
+    taken = ratios(results)
+    highest = max(own[P50] for own in taken.values())
     return Report(
         title=f"access lists: {len(texts):,} passages, {searches} searches of each kind a round",
         cases=cases,
@@ -71,7 +71,7 @@ def measure(client: Client, texts: Sequence[str], searches: int, rounds: int, sa
             Extra(
                 f"÷ {UNFILTERED}, the median of each round's",
                 ["case", *COMPARED],
-                [(name, list(own.values())) for name, own in ratios.items()],
+                [(name, list(own.values())) for name, own in taken.items()],
             )
         ],
         notes=[
@@ -82,7 +82,7 @@ def measure(client: Client, texts: Sequence[str], searches: int, rounds: int, sa
             f"{CPU}: of the service, for a search; what else runs on the machine counts little in it.",
             "vectors are made up (the mean of words' vectors by chance): no side waits for a model.",
         ],
-        facts={"ratios": ratios},
+        facts={"ratios": taken},
     )
 
 
@@ -103,7 +103,7 @@ def _search(client: Client, held: Held, side: Access, asking: Sequence[Question]
     return asyncio.run(client.search(held.collection, [replace(each, groups=side.groups) for each in asking], 1))
 
 
-def _ratios(results: Results) -> dict[str, dict[str, float]]:
+def ratios(results: Results) -> dict[str, dict[str, float]]:
     """What each side of each case takes, by the one without a filter."""
     return {
         f"{case}: {side}": {figure: paired(own, sides[UNFILTERED], figure) for figure in COMPARED}

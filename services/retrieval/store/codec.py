@@ -24,7 +24,7 @@ from services.retrieval.model import (
     PassageRecord,
     Sentences,
 )
-from services.retrieval.store.engine import FieldTest, Where, Within
+from services.retrieval.store.engine import Empty, FieldTest, Where, Within
 from services.runtime.labels import LABEL
 
 Payload = dict[str, Any]
@@ -108,7 +108,7 @@ def readable(groups: Groups, kind: str = "") -> Where:
 
 def _readable(groups: Sequence[str]) -> list[Where]:
     """Of which one must hold. What was written before there were access lists has none."""
-    everybody, named = Where(none_of=[("access", [LISTED])]), [f"{_SEPARATOR}{group}" for group in groups]
+    everybody, named = Where([Empty("access", LISTED)]), [f"{_SEPARATOR}{group}" for group in groups]
     return [everybody, Where([("access", named)])] if named else [everybody]
 
 

@@ -20,6 +20,7 @@ from services.retrieval.model import WIDTH, Candidates, Signal, Sparse, StoreQue
 from services.retrieval.store import codec
 from services.retrieval.store.engine import (
     Amend,
+    Empty,
     FieldTest,
     Found,
     Operation,
@@ -169,7 +170,9 @@ def _filter(where: Where) -> edge.Filter:
     return edge.Filter(must=must or None, must_not=[*map(_condition, where.none_of)] or None)
 
 
-def _condition(test: FieldTest) -> edge.FieldCondition:
+def _condition(test: FieldTest) -> edge.FieldCondition | edge.IsEmptyCondition:
+    if isinstance(test, Empty):  # not by the mark: what lacks one is looked for among all points, this in an index
+        return edge.IsEmptyCondition(test.field)
     if isinstance(test, Within):
         bounds = edge.RangeFloat(gt=test.range.gt, gte=test.range.gte, lt=test.range.lt, lte=test.range.lte)
         return edge.FieldCondition(test.field, range=bounds)

@@ -20,8 +20,16 @@ class Within:
     range: NumberRange
 
 
-FieldTest: TypeAlias = tuple[str, Values] | Within
-"""That an indexed field has one of the values, or that a number is within a range."""
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """An indexed field has no value. Where it has any, `mark` is one of them: engines test what is quicker."""
+
+    field: str
+    mark: str
+
+
+FieldTest: TypeAlias = tuple[str, Values] | Within | Empty
+"""That an indexed field has one of the values or none at all, or that a number is within a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class Amend:
 
 
 def _test_key(test: FieldTest) -> Hashable:
-    return test if isinstance(test, Within) else (test[0], tuple(test[1]))
+    return test if isinstance(test, Within | Empty) else (test[0], tuple(test[1]))
 
 
 Operation: TypeAlias = Upsert | Remove | Amend

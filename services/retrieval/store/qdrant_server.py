@@ -19,6 +19,7 @@ from services.retrieval.store import codec
 from services.retrieval.store.engine import (
     About,
     Amend,
+    Empty,
     FieldTest,
     Found,
     Operation,
@@ -299,7 +300,9 @@ def _filter(where: Where) -> models.Filter:
     return models.Filter(must=must or None, must_not=[*map(_condition, where.none_of)] or None)
 
 
-def _condition(test: FieldTest) -> models.FieldCondition:
+def _condition(test: FieldTest) -> models.FieldCondition | models.Filter:
+    if isinstance(test, Empty):
+        return models.Filter(must_not=[_condition((test.field, [test.mark]))])
     if isinstance(test, Within):
         bounds = models.Range(gt=test.range.gt, gte=test.range.gte, lt=test.range.lt, lte=test.range.lte)
         return models.FieldCondition(key=test.field, range=bounds)

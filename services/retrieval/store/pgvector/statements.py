@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.retrieval.model import Sparse
 from services.retrieval.model import Vector as Dense
-from services.retrieval.store.engine import FieldTest, Payload, Point, Where, Within
+from services.retrieval.store.engine import Empty, FieldTest, Payload, Point, Where, Within
 from services.retrieval.store.pgvector.tables import LISTS, NUMBERS, SCALARS, GenerationTables, Vector
 
 # The database's texts cannot hold the character 0. This one is no text's: Unicode leaves it to programs.
@@ -63,14 +63,20 @@ def loaded(data: str) -> Payload:
 def matching(tables: GenerationTables, where: Where) -> ColumnElement[bool]:
     """Whether a point is one that `where` names."""
     tests = [_test(tables, test) for test in where.all_of]
-    tests += [not_(func.coalesce(_test(tables, test), false())) for test in where.none_of]
+    tests += [_lacks(tables, test) for test in where.none_of]
     tests += [or_(false(), *(matching(tables, one) for one in group)) for group in where.any_of]
     return and_(true(), *tests)
+
+
+def _lacks(tables: GenerationTables, test: FieldTest) -> ColumnElement[bool]:
+    return not_(func.coalesce(_test(tables, test), false()))
 
 
 def _test(tables: GenerationTables, test: FieldTest) -> ColumnElement[bool]:
     """Null where the point has no such field."""
     points = tables.points.c
+    if isinstance(test, Empty):
+        return _lacks(tables, (test.field, [test.mark]))
     if isinstance(test, Within):
         field, name = test.field.split(".", 1)
         values = points[field] if field == NUMBERS else points.payload[field]
