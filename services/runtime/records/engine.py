@@ -14,6 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from services.runtime.records.drivers import Drivers
+
 DRIVERS: Mapping[str, str] = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
@@ -31,6 +33,14 @@ class Engines:
 
     reading: AsyncEngine
     writing: AsyncEngine
+    drivers: Drivers | None = None
+
+    async def aclose(self) -> None:
+        """Close what is in the pools, and wait for the threads of SQLite's driver."""
+        for engine in {self.reading, self.writing}:
+            await engine.dispose()
+        if self.drivers is not None:
+            await self.drivers.ended()
 
 
 def parse(url: str) -> URL:
@@ -63,22 +73,21 @@ def data_folder(url: str) -> Path | None:
     return Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else None
 
 
-def sqlite_file(url: URL) -> Path | None:
-    """The file of an SQLite database, its folder made for the owner alone; None for another database."""
-    if url.get_backend_name() != "sqlite":
-        return None
-    path = Path(str(url.database))
-    path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    return path
+def make_folder(url: URL) -> None:
+    """The folder of an SQLite database, for the owner alone."""
+    if url.get_backend_name() == "sqlite":
+        Path(str(url.database)).parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
 
 
 def _sqlite(url: URL, timeout: float) -> Engines:
     """One writer, so that writers of this process queue up instead of asking again and again; readers never wait."""
-    reading = create_async_engine(url, pool_size=SQLITE_READERS, max_overflow=0, pool_timeout=timeout, **_LEAN)
-    writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=timeout, **_LEAN)
+    drivers = Drivers(str(url.database))
+    shared = {"async_creator": drivers.connect, "max_overflow": 0, "pool_timeout": timeout, **_LEAN}
+    reading = create_async_engine(url, pool_size=SQLITE_READERS, **shared)
+    writing = create_async_engine(url, pool_size=1, **shared)
     _prepare(reading, timeout, "BEGIN", "query_only=ON")
     _prepare(writing, timeout, "BEGIN IMMEDIATE")
-    return Engines(reading, writing)
+    return Engines(reading, writing, drivers)
 
 
 def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> None:
@@ -88,7 +97,6 @@ def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> Non
 
     @event.listens_for(engine.sync_engine, "connect")
     def _connected(connection: object, _: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # a DBAPI connection that begins nothing itself
         connection.run_async(partial(_write_ahead, seconds=timeout))  # type: ignore[attr-defined]
         cursor = connection.cursor()  # type: ignore[attr-defined]
         for pragma in pragmas:
