@@ -28,7 +28,7 @@ class Checkpointer:
     async def open(self) -> None:
         """Raises RecordsUnavailable."""
         try:
-            self._connection = await self._drivers.connect()
+            self._connection = await self._drivers.writing()
         except sqlite3.Error as error:
             raise RecordsUnavailable from error
         self._task = asyncio.create_task(self._run(self._connection), name="records-checkpoint")

@@ -39,7 +39,7 @@ async def filled(path: Path, rows: int = 2_000) -> Database:
 async def test_moves_what_was_written(path: Path, connection: aiosqlite.Connection) -> None:
     database = await filled(path)
     before = size(path)
-    checkpointer = Checkpointer(Drivers(str(path)))
+    checkpointer = Checkpointer(Drivers(str(path), 5))
     assert await checkpointer.checkpoint(connection) > 50
     assert size(path) > before
     assert len(await notes_in(database)) == 2_000
@@ -49,14 +49,14 @@ async def test_moves_what_was_written(path: Path, connection: aiosqlite.Connecti
 async def test_writers_and_readers_do_not_keep_it_waiting(path: Path, connection: aiosqlite.Connection) -> None:
     database = await filled(path)
     async with database.read(), database.write():
-        assert await Checkpointer(Drivers(str(path))).checkpoint(connection) > 50
+        assert await Checkpointer(Drivers(str(path), 5)).checkpoint(connection) > 50
     await database.aclose()
 
 
 async def test_a_log_that_grew_too_large_is_emptied(path: Path, connection: aiosqlite.Connection) -> None:
     database = await filled(path)
     assert size(log(path)) > 100_000
-    await Checkpointer(Drivers(str(path)), log_pages=10).checkpoint(connection)
+    await Checkpointer(Drivers(str(path), 5), log_pages=10).checkpoint(connection)
     assert size(log(path)) == 0
     await database.aclose()
 

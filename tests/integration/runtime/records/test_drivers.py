@@ -1,6 +1,7 @@
-"""A database of SQLite that is closed has no threads, whoever left while they were at work."""
+"""A database of SQLite that is closed has no threads and no open files, whoever left while they were at work."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
 import time
@@ -93,3 +94,39 @@ def test_who_leaves_while_a_statement_is_executed(tmp_path: Path, work: Callable
         await database.aclose()
 
     asyncio.run(run())
+
+
+def test_who_leaves_at_any_time(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+
+    async def run() -> None:
+        await closed(Database(f"sqlite:///{path}", SCHEMA))
+        for steps in range(60):
+            database = Database(f"sqlite:///{path}", SCHEMA)
+            await database.open(migrate=False)
+            task = asyncio.ensure_future(read(database))
+            for _ in range(steps):
+                await asyncio.sleep(0.0001)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await database.aclose()
+            assert not at_work(), steps
+
+    asyncio.run(run())
+    gc.collect()  # a statement that its caller left is in the error's traceback, and keeps its connection open
+    assert not opened(tmp_path)
+
+
+async def closed(database: Database) -> None:
+    await database.open()
+    await database.aclose()
+
+
+def at_work() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+
+
+def opened(folder: Path) -> list[Path]:
+    """The files in the folder that this process has open."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [link.readlink() for link in links if link.readlink().is_relative_to(folder)]
