@@ -15,6 +15,7 @@ from pypdf.errors import PyPdfError
 from services.retrieval.errors import DocumentEmpty, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract, lowered
 from services.retrieval.ingest.faults import reading
+from services.retrieval.ingest.ocr import Ocr, read_scans
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
 from services.retrieval.ingest.pdf_pages import Page, clean, put_together, read_pages
@@ -23,35 +24,59 @@ from services.retrieval.ingest.plain import write_plain
 from services.retrieval.ingest.tables import read_rows
 
 MOST_BOOKMARKS = 20_000
-_SCANNED = "Run OCR on it first, for instance by `ocrmypdf SCAN.pdf READABLE.pdf`, and ingest what that makes"
+_SCANNED = (
+    "Run OCR on it first, for instance by `ocrmypdf SCAN.pdf READABLE.pdf`, and ingest what that makes; or set "
+    "HEADWORKS_RETRIEVAL_OCR"
+)
+_OFF = "; OCR would read them: HEADWORKS_RETRIEVAL_OCR"
 _Heading = tuple[int, str]
 
 
-def read_pdf(data: bytes) -> Extract:
-    """The text of all pages, each block with its page. Raises DocumentUnreadable where one page cannot be read."""
+def read_pdf(data: bytes, ocr: Ocr | None = None) -> Extract:
+    """The text of all pages, each block with its page; with `ocr` that of pages without text, too. Raises
+    DocumentUnreadable where one page cannot be read, DocumentEmpty where none has text."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     if b"%PDF-" not in data[:1024]:
         raise DocumentUnreadable("it does not begin as a PDF does")
     with reading("the PDF", PyPdfError):
-        return _read(PdfReader(io.BytesIO(data)))
+        return _read(PdfReader(io.BytesIO(data)), data, ocr)
 
 
-def _read(reader: PdfReader) -> Extract:
+def _read(reader: PdfReader, data: bytes, ocr: Ocr | None) -> Extract:
     if reader.is_encrypted and not reader.decrypt(""):
         raise DocumentUnreadable("the PDF needs a password")
     title = str((reader.metadata and reader.metadata.title) or "")
     outline = Outline()
-    pages = put_together(read_pages(reader))
+    pages = read_pages(reader)
+    scans = _read_by_ocr(reader, pages, data, ocr) if ocr else 0
+    pages = put_together(pages)
     silent = sum(not page.text.strip() for page in pages)
     if silent == len(pages) > 0:
-        raise DocumentEmpty(f"none of its {len(pages):,} pages has text: pictures of pages are not read. {_SCANNED}")
+        why = "and OCR read none" if ocr else f"pictures of pages are not read. {_SCANNED}"
+        raise DocumentEmpty(f"none of its {len(pages):,} pages has text: {why}")
     headings = _bookmarks(reader)
     depth = 0
     for number, page in enumerate(pages, 1):
         outline.page = number
         depth = _write(page, headings.get(number, ()), depth, outline)
-    warnings = omissions((silent, f"without text: {{}} of {len(pages):,} pages"))
+    warnings = omissions(
+        (scans, f"read by OCR: {{}} of {len(pages):,} pages"),
+        (silent, f"without text: {{}} of {len(pages):,} pages{'' if ocr else _OFF}"),
+    )
     return Extract(clean(title).strip(), outline.blocks, warnings=warnings)
+
+
+def _read_by_ocr(reader: PdfReader, pages: Sequence[Page], data: bytes, ocr: Ocr) -> int:
+    """Fill the pages without text by OCR. Returns how many it had text for."""
+    sides: dict[int, float] = {}
+    for number, (page, read) in enumerate(zip(reader.pages, pages, strict=True), 1):
+        with suppress(Exception):  # without a size that is one, it stays without text
+            if not read.text.strip() and page.get_contents() is not None:
+                sides[number] = float(max(page.cropbox.width, page.cropbox.height))
+    texts = read_scans(data, sides, ocr) if sides else {}
+    for number, text in texts.items():
+        pages[number - 1].text = clean(text)
+    return len(texts)
 
 
 def _bookmarks(reader: PdfReader) -> Mapping[int, Sequence[_Heading]]:
