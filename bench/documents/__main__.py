@@ -21,7 +21,7 @@ from bench.kit.command import Say, execute, parser, positive
 from bench.kit.figures import Bound, Goal
 from bench.kit.mesh import Mesh, running
 from bench.kit.report import Extra, Report
-from bench.load import rpc
+from bench.load import models, rpc
 from bench.xquad import corpus as xquad
 
 DOCUMENTS = "documents"
@@ -35,6 +35,7 @@ NOTES = (
     "first holds it, of whatever document.",
     "In a quote: one of the run's quotes is of a document that answers, and holds the answer. Declined: of questions "
     "that the corpus answers it is false.",
+    "Embedder and reranker: of the documents; runs rerank only where the agent's spec says so, and `rag`'s does not.",
     "Second wrong: a second quote is given that holds no answer and is from another document or section than each "
     "passage that answers; of all questions.",
     "Held apart: a third of the questions, by a hash of their text; nothing is tuned on it.",
@@ -42,6 +43,7 @@ NOTES = (
 EXAMPLES = """\
   python -m bench.documents
   python -m bench.documents --set documents --details details.jsonl
+  python -m bench.documents --set documents --embedder multilingual-e5-small
   python -m bench.documents --set manuals tables --mesh .headworks"""
 
 
@@ -83,10 +85,10 @@ async def measure_documents(mesh: Mesh, prepared: Prepared, options: argparse.Na
     """The corpus, and all questions on it."""
     sent = [rpc.Document(document.id, document.content, document.media_type) for document in prepared.documents]
     async with rpc.client(mesh) as client:
-        filled = await fill(client, COLLECTION, sent, say)
+        filled = await fill(client, COLLECTION, sent, say, embedder=options.embedder)
         say(f"asking {len(prepared.answered) + len(prepared.unanswered)} questions")
-        answered = await ask_all(client, COLLECTION, prepared.answered, options.concurrency)
-        unanswered = await ask_all(client, COLLECTION, prepared.unanswered, options.concurrency)
+        answered = await ask_all(client, COLLECTION, prepared.answered, options.concurrency, options.rerank)
+        unanswered = await ask_all(client, COLLECTION, prepared.unanswered, options.concurrency, options.rerank)
         await client.drop(COLLECTION)
     if options.details:
         _write(options.details, [*answered, *unanswered], options.held)
@@ -144,7 +146,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
     prepared = prepare(options, say) if DOCUMENTS in options.set else None
     texts = passages(xquad.load(options.data, "en"), options.passages) if small.CODES in options.set else []
     outcomes: list[Outcome] = []
-    with running(options.mesh, say) as mesh:
+    with running(options.mesh, say, models.mesh_config(options)) as mesh:
         if prepared:
             outcomes.append(asyncio.run(measure_documents(mesh, prepared, options, say)))
         chosen = [name for name in SETS[1:] if name in options.set]
@@ -161,7 +163,11 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
             *(note for outcome in outcomes for note in outcome.notes),
             *([f"restarted meanwhile: {restarts}"] if restarts else []),
         ],
-        facts={"restarts": restarts, **{name: fact for outcome in outcomes for name, fact in outcome.facts.items()}},
+        facts={
+            "restarts": restarts,
+            **models.facts(options),
+            **{name: fact for outcome in outcomes for name, fact in outcome.facts.items()},
+        },
     )
 
 
@@ -174,6 +180,7 @@ def _options() -> argparse.Namespace:
     made.add_argument(
         "--passages", type=positive, default=CODES_AMONG, metavar="N", help="passages that codes are among (21000)"
     )
+    models.add_options(made)
     made.add_argument("--concurrency", type=positive, default=4, metavar="N", help="questions asked at once (4)")
     return made.parse_args()
 

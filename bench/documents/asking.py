@@ -47,9 +47,10 @@ async def fill(
     documents: Sequence[rpc.Document],
     say: Callable[[str], None],
     batch: int = BATCH,
+    embedder: str = "",
 ) -> Filled:
     """Replace the collection by one of these documents; those that cannot be read are left out."""
-    await client.replace(collection, DEFAULT_CHARS)
+    await client.replace(collection, DEFAULT_CHARS, embedder)
     filled = Filled()
     for start in range(0, len(documents), batch):
         sent = documents[start : start + batch]
@@ -71,13 +72,13 @@ async def again(call: Callable[[], Awaitable[T]], pause: float = PAUSE_SECONDS) 
 
 
 async def ask_all(
-    client: rpc.MeshClient, collection: str, questions: Sequence[Question], concurrency: int
+    client: rpc.MeshClient, collection: str, questions: Sequence[Question], concurrency: int, rerank: int = 0
 ) -> list[Asked]:
     """Search and run for every question, in order."""
     passages = await _passages(client, collection, questions)
 
     async def ask(question: Question) -> Asked:
-        found = await again(partial(client.search, collection, question.text, pb.SEARCH_MODE_HYBRID, HITS))
+        found = await again(partial(client.search, collection, question.text, pb.SEARCH_MODE_HYBRID, HITS, rerank))
         run = await again(partial(client.ask, collection, question.text, SENTENCES))
         own = [passage for document in question.documents for passage in passages.get(document, ())]
         return Asked(judge(question, found, run, own), found, run)

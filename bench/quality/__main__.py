@@ -15,13 +15,12 @@ from bench.kit import BenchError
 from bench.kit.command import Say, execute, parser, positive
 from bench.kit.figures import Bound, Goal, share
 from bench.kit.harness import Case, Figures, Results, Side, alternate
-from bench.kit.mesh import Mesh, MeshConfig, running
+from bench.kit.mesh import Mesh, running
 from bench.kit.report import Report
-from bench.load import rpc
+from bench.load import models, rpc
 from bench.load.turns import in_turn
 from bench.xquad import corpus as xquad
 from bench.xquad.corpus import Corpus, Paragraph, Question
-from services.models.rerank.check import LATE_INTERACTION
 from services.runtime.embedders import EMBEDDERS
 
 T = TypeVar("T")
@@ -164,7 +163,7 @@ def holds(question: Question, run: rpc.RunAnswer, quotes: int) -> bool:
 def measure(options: argparse.Namespace, say: Say) -> Report:
     """Start a mesh, ask it everything, stop it. Raises BenchError."""
     corpora = [xquad.load(options.data, language) for language in options.languages]
-    with running(options.mesh, say, MeshConfig(settings=_settings(options))) as mesh:
+    with running(options.mesh, say, models.mesh_config(options)) as mesh:
         qualities = [(Quality(mesh, corpus, options.concurrency, options.embedder), corpus) for corpus in corpora]
         cases = [case for quality, corpus in qualities for case in _cases(quality, corpus, options.rerank)]
         results = alternate(cases, options.rounds, say)
@@ -188,19 +187,9 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
                 for corpus in corpora
             },
             "restarts": restarts,
-            "embedder": options.embedder,
-            "rerank": options.rerank,
-            "reranker": options.reranker if options.rerank else "",
+            **models.facts(options),
         },
     )
-
-
-def _settings(options: argparse.Namespace) -> dict[str, str]:
-    """Those of a mesh that serves what is measured; a busy machine is given time to rerank."""
-    settings = {"HEADWORKS_MODELS_EMBEDDERS": options.embedder} if options.embedder else {}
-    if options.rerank:
-        settings |= {"HEADWORKS_MODELS_RERANKER": options.reranker, "HEADWORKS_RETRIEVAL_RERANK_SECONDS": "60"}
-    return settings
 
 
 def _cases(quality: Quality, corpus: Corpus, rerank: int) -> list[Case]:
@@ -226,17 +215,7 @@ def _goals(results: Results, limits: Goals) -> list[Goal]:
 def _options() -> argparse.Namespace:
     made = parser("quality", __doc__ or "", EXAMPLES, rounds=1)
     made.add_argument("--languages", nargs="+", choices=list(LANGUAGES), default=["en", "zh"], help="en zh")
-    made.add_argument(
-        "--embedder", choices=list(EMBEDDERS), default="", help="of the collections; a mesh that runs must serve it"
-    )
-    made.add_argument(
-        "--rerank",
-        type=int,
-        default=0,
-        metavar="N",
-        help="also rerank the best N; a mesh that runs must serve that (0)",
-    )
-    made.add_argument("--reranker", default=LATE_INTERACTION, metavar="NAME", help=f"the reranker ({LATE_INTERACTION})")
+    models.add_options(made)
     made.add_argument("--concurrency", type=positive, default=8, metavar="N", help="questions asked at once (8)")
     return made.parse_args()
 

@@ -49,7 +49,11 @@ class Shard:
     def create(cls, folder: Path) -> "Shard":
         """An empty one in an empty folder."""
         shard = cls(edge.EdgeShard.create(str(folder), _config()))
-        shard.index_fields()
+        try:
+            shard.index_fields()
+        except BaseException:
+            shard.close()
+            raise
         return shard
 
     @classmethod

@@ -18,9 +18,9 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -229,15 +229,15 @@ class EdgeEngine:
             try:
                 if not await _optimized(spare, still):
                     return
-                shard = await self._run(lambda: Shard.load(spare))
-                async with self._writing(self._folders.folder(key)):
-                    if not still():
-                        await self._run(shard.close)
-                        return
-                    marked = self._marked[key.whole].with_shard(key.generation, spare, points)
-                    self._mark(key, marked)
-                    fresh = _Open(key, shard, marked.shards[key.generation], points=points)
-                    closed, unused = self._shards.replace(key, fresh), old.folder
+                with _closed_on_error(await self._run(lambda: Shard.load(spare))) as shard:
+                    async with self._writing(self._folders.folder(key)):
+                        if not still():
+                            await self._run(shard.close)
+                            return
+                        marked = self._marked[key.whole].with_shard(key.generation, spare, points)
+                        self._mark(key, marked)
+                        fresh = _Open(key, shard, marked.shards[key.generation], points=points)
+                        closed, unused = self._shards.replace(key, fresh), old.folder
                 use.close()
                 await asyncio.shield(closed)
             finally:
@@ -361,13 +361,13 @@ class EdgeEngine:
         self._space.check()
         folder = self._folders.make(key)
         try:
-            shard = Shard.create(folder)
-            marked = Marked(about, {}).with_shard(key.generation, folder, 0)
-            self._mark(key, marked)
+            with _closed_on_error(Shard.create(folder)) as shard:
+                marked = Marked(about, {}).with_shard(key.generation, folder, 0)
+                self._mark(key, marked)
+                return _Open(key, shard, marked.shards[key.generation])
         except BaseException:
             self._folders.remove(key)
             raise
-        return _Open(key, shard, marked.shards[key.generation])
 
     def _make_generation(self, key: CollectionKey) -> Path:
         """The folder of an empty shard."""
@@ -393,13 +393,13 @@ class EdgeEngine:
         self._folders.remove_spares(key, at)
         self._folders.begin_opening(key)
         try:
-            shard = Shard.load(at.folder)
-            shard.probe()
-            if not self._space.short:
-                shard.index_fields()
+            with _closed_on_error(Shard.load(at.folder)) as shard:
+                shard.probe()
+                if not self._space.short:
+                    shard.index_fields()
+                return _Open(key, shard, at, points=shard.points)
         finally:
             self._folders.end_opening(key)
-        return _Open(key, shard, at, points=shard.points)
 
     def _apply(self, shard: Shard, operations: Sequence[Operation], grows: bool) -> None:
         if grows:
@@ -463,6 +463,16 @@ class EdgeEngine:
 
     async def _run(self, work: Callable[[], T], collection: str = "") -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, _guarded, work, collection)
+
+
+@contextmanager
+def _closed_on_error(shard: Shard) -> Iterator[Shard]:
+    """Whoever keeps the error keeps no files open by it."""
+    try:
+        yield shard
+    except BaseException:
+        shard.close()
+        raise
 
 
 def _guarded(work: Callable[[], T], collection: str) -> T:

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from pathlib import Path
 
 import aiosqlite
 
+from services.runtime.records.drivers import Drivers
 from services.runtime.records.errors import RecordsUnavailable
 
 LOG = logging.getLogger(__name__)
@@ -18,18 +18,17 @@ LOG_PAGES = 16_384
 class Checkpointer:
     """Moves the log of one SQLite file every `seconds`."""
 
-    def __init__(self, path: Path, seconds: float = 1.0, log_pages: int = LOG_PAGES) -> None:
-        self._path = path
+    def __init__(self, drivers: Drivers, seconds: float = 1.0, log_pages: int = LOG_PAGES) -> None:
+        self._drivers = drivers
         self._seconds = seconds
         self._log_pages = log_pages
         self._connection: aiosqlite.Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect before the task begins: a task that is cancelled while it connects leaves the driver's thread behind.
-        Raises RecordsUnavailable."""
+        """Raises RecordsUnavailable."""
         try:
-            self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+            self._connection = await self._drivers.writing()
         except sqlite3.Error as error:
             raise RecordsUnavailable from error
         self._task = asyncio.create_task(self._run(self._connection), name="records-checkpoint")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.checkpoint import Checkpointer
-from services.runtime.records.engine import open_engines, parse, sqlite_file
+from services.runtime.records.engine import make_folder, open_engines, parse
 from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
 from services.runtime.records.kept import KeptConnection
 from services.runtime.records.many import Part, execute_all, sqlite_transaction
@@ -56,12 +56,12 @@ class Database:
 
     async def open(self, migrate: bool = True) -> None:
         """Make the folder and bring the tables up to date. Raises RecordsUnavailable."""
-        path = sqlite_file(self._url)
+        make_folder(self._url)
         if migrate:
             async with self._transaction(WRITING, MIGRATION_SECONDS) as connection:
                 await bring_up_to_date(connection, self.schema)
-        if path is not None:
-            self._checkpointer = Checkpointer(path, self._checkpoint_seconds)
+        if self._engines.drivers is not None:
+            self._checkpointer = Checkpointer(self._engines.drivers, self._checkpoint_seconds)
             await self._checkpointer.open()
 
     async def aclose(self) -> None:
@@ -69,8 +69,7 @@ class Database:
             await self._checkpointer.aclose()
             self._checkpointer = None
         await self._kept.aclose()
-        for engine in {self._engines.reading, self._engines.writing}:
-            await engine.dispose()
+        await self._engines.aclose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

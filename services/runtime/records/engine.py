@@ -1,18 +1,16 @@
 """Engines for SQLite and PostgreSQL, told apart by the URL."""
 
-import asyncio
-import sqlite3
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from services.runtime.records.drivers import Drivers
 
 DRIVERS: Mapping[str, str] = {
     "sqlite": "sqlite+aiosqlite",
@@ -22,7 +20,6 @@ DRIVERS: Mapping[str, str] = {
 PRIVATE = 0o700
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 16
-WAL_PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,14 @@ class Engines:
 
     reading: AsyncEngine
     writing: AsyncEngine
+    drivers: Drivers | None = None
+
+    async def aclose(self) -> None:
+        """Close what is in the pools, and wait for the threads of SQLite's driver."""
+        for engine in {self.reading, self.writing}:
+            await engine.dispose()
+        if self.drivers is not None:
+            await self.drivers.ended()
 
 
 def parse(url: str) -> URL:
@@ -63,56 +68,28 @@ def data_folder(url: str) -> Path | None:
     return Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else None
 
 
-def sqlite_file(url: URL) -> Path | None:
-    """The file of an SQLite database, its folder made for the owner alone; None for another database."""
-    if url.get_backend_name() != "sqlite":
-        return None
-    path = Path(str(url.database))
-    path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    return path
+def make_folder(url: URL) -> None:
+    """The folder of an SQLite database, for the owner alone."""
+    if url.get_backend_name() == "sqlite":
+        Path(str(url.database)).parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
 
 
 def _sqlite(url: URL, timeout: float) -> Engines:
     """One writer, so that writers of this process queue up instead of asking again and again; readers never wait."""
-    reading = create_async_engine(url, pool_size=SQLITE_READERS, max_overflow=0, pool_timeout=timeout, **_LEAN)
-    writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=timeout, **_LEAN)
-    _prepare(reading, timeout, "BEGIN", "query_only=ON")
-    _prepare(writing, timeout, "BEGIN IMMEDIATE")
-    return Engines(reading, writing)
+    drivers = Drivers(str(url.database), timeout)
+    shared: dict[str, Any] = {"max_overflow": 0, "pool_timeout": timeout, **_LEAN}
+    reading = create_async_engine(url, async_creator=drivers.reading, pool_size=SQLITE_READERS, **shared)
+    writing = create_async_engine(url, async_creator=drivers.writing, pool_size=1, **shared)
+    _begin(reading, "BEGIN")
+    _begin(writing, "BEGIN IMMEDIATE")
+    return Engines(reading, writing, drivers)
 
 
-def _prepare(engine: AsyncEngine, timeout: float, begin: str, *more: str) -> None:
-    # The log is moved into the database by the Checkpointer, not by whoever commits: that waits for the disk.
-    waits = f"busy_timeout={int(timeout * 1000)}"
-    pragmas = (waits, "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0", *more)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connected(connection: object, _: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # a DBAPI connection that begins nothing itself
-        connection.run_async(partial(_write_ahead, seconds=timeout))  # type: ignore[attr-defined]
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
+def _begin(engine: AsyncEngine, statement: str) -> None:
     @event.listens_for(engine.sync_engine, "begin")
     def _begun(connection: Connection) -> None:
         # The driver has a thread: asked by itself it is one step there and back, where a cursor would be three.
-        connection.connection.run_async(lambda driver: driver.execute(begin))
-
-
-async def _write_ahead(driver: aiosqlite.Connection, seconds: float) -> None:
-    """Have SQLite write ahead. Of two processes that do it to a new file at once one finds it locked, and unlike a
-    statement the switch does not wait: it is tried again for so many seconds."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            await driver.execute_fetchall("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-        await asyncio.sleep(WAL_PAUSE_SECONDS)
+        connection.connection.run_async(lambda driver: driver.execute(statement))
 
 
 def _postgres(url: URL, timeout: float, name: str) -> Engines:

@@ -23,8 +23,7 @@ async def revise(schema: Schema, number: str, message: str) -> None:
         engines = open_engines(parse(f"sqlite:///{Path(scratch) / 'records.db'}"), 60)
         async with engines.writing.begin() as connection:
             await connection.run_sync(_revise, schema, number, message)
-        for engine in (engines.reading, engines.writing):
-            await engine.dispose()
+        await engines.aclose()
 
 
 def _revise(connection: Connection, schema: Schema, number: str, message: str) -> None:

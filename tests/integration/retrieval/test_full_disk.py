@@ -2,12 +2,13 @@
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import grpc
@@ -86,10 +87,33 @@ def small(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"this machine lets nobody mount: {mounted.stderr.strip()}")
     yield disk
+    gc.collect()  # the errors of calls that were cancelled hold files
     ends = time.monotonic() + 30
     while subprocess.run(["umount", disk], check=False).returncode:  # a child that has just been killed may hold it
-        assert time.monotonic() < ends, "something still uses the disk"
+        assert time.monotonic() < ends, f"something still uses the disk: {users_of(disk)}"
         time.sleep(0.1)
+
+
+def users_of(disk: Path) -> Mapping[str, Sequence[str]]:
+    """What each process has of it: open files, mappings, its folder."""
+    return {
+        process.name: [
+            f"{link.relative_to(process)} {link.readlink()}" for link in _links(process) if _is_in(link, disk)
+        ]
+        for process in Path("/proc").glob("[0-9]*")
+        if any(_is_in(link, disk) for link in _links(process))
+    }
+
+
+def _links(process: Path) -> list[Path]:
+    return [process / "cwd", process / "root", *process.glob("fd/*"), *process.glob("map_files/*")]
+
+
+def _is_in(link: Path, disk: Path) -> bool:
+    try:
+        return link.readlink().is_relative_to(disk)
+    except OSError:
+        return False  # it has ended
 
 
 def free(disk: Path) -> int:

@@ -1,12 +1,7 @@
 """SQLite's log is moved into the database, by nobody who writes."""
 
-import asyncio
-import sqlite3
-import threading
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiosqlite
 import pytest
@@ -15,6 +10,7 @@ from sqlalchemy import insert
 from gateway.schema.schema import SCHEMA
 from services.runtime.records.checkpoint import Checkpointer
 from services.runtime.records.database import Database
+from services.runtime.records.drivers import Drivers
 from tests.fakes.serving import until
 from tests.integration.runtime.records.conftest import METADATA, NOTES, notes_in
 
@@ -43,7 +39,7 @@ async def filled(path: Path, rows: int = 2_000) -> Database:
 async def test_moves_what_was_written(path: Path, connection: aiosqlite.Connection) -> None:
     database = await filled(path)
     before = size(path)
-    checkpointer = Checkpointer(path)
+    checkpointer = Checkpointer(Drivers(str(path), 5))
     assert await checkpointer.checkpoint(connection) > 50
     assert size(path) > before
     assert len(await notes_in(database)) == 2_000
@@ -53,14 +49,14 @@ async def test_moves_what_was_written(path: Path, connection: aiosqlite.Connecti
 async def test_writers_and_readers_do_not_keep_it_waiting(path: Path, connection: aiosqlite.Connection) -> None:
     database = await filled(path)
     async with database.read(), database.write():
-        assert await Checkpointer(path).checkpoint(connection) > 50
+        assert await Checkpointer(Drivers(str(path), 5)).checkpoint(connection) > 50
     await database.aclose()
 
 
 async def test_a_log_that_grew_too_large_is_emptied(path: Path, connection: aiosqlite.Connection) -> None:
     database = await filled(path)
     assert size(log(path)) > 100_000
-    await Checkpointer(path, log_pages=10).checkpoint(connection)
+    await Checkpointer(Drivers(str(path), 5), log_pages=10).checkpoint(connection)
     assert size(log(path)) == 0
     await database.aclose()
 
@@ -73,27 +69,6 @@ async def test_is_at_work_while_the_database_is_open(path: Path) -> None:
         await connection.execute(insert(NOTES), [{"id": number, "text": "x" * 100} for number in range(5_000)])
     await until(lambda: size(path) > 500_000)
     await database.aclose()
-
-
-def test_its_end_waits_for_the_drivers_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = sqlite3.connect
-
-    def connect_slowly(path: Path, **options: Any) -> sqlite3.Connection:
-        time.sleep(0.1)
-        connection: sqlite3.Connection = connect(path, **options)
-        return connection
-
-    async def open_and_close() -> None:
-        checkpointer = Checkpointer(path)
-        await checkpointer.open()
-        await asyncio.sleep(0)  # its task begins
-        await checkpointer.aclose()
-
-    monkeypatch.setattr(sqlite3, "connect", connect_slowly)
-    before = set(threading.enumerate())
-    asyncio.run(open_and_close())
-    for thread in set(threading.enumerate()) - before:
-        thread.join()  # one that finds its loop closed raises, which fails the test
 
 
 def size(path: Path) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.metadata import new_id
 from gateway.schema.schema import SCHEMA
-from services.runtime.records import engine
+from services.runtime.records import drivers
 from services.runtime.records.database import Database
 from services.runtime.records.engine import parse
 from services.runtime.records.errors import RecordsUnavailable
@@ -256,7 +256,7 @@ async def test_a_file_that_somebody_writes_is_switched_to_its_log_once_they_are_
             assert writer.in_transaction, "refused though nobody writes"
             writer.execute("COMMIT")
 
-        monkeypatch.setattr(engine, "asyncio", SimpleNamespace(sleep=pause))
+        monkeypatch.setattr(drivers, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": pause}))
         database = await open_database(f"sqlite:///{tmp_path}/records.db")
         assert not writer.in_transaction
         async with database.read() as connection:
