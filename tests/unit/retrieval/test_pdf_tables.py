@@ -108,6 +108,20 @@ def test_a_table_that_runs_through_the_pages_is_their_head() -> None:
     assert blocks(drawn(*pages)) == [(Kind.TEXT, f"Chapter {name}.") for name in "ABCDE"]
 
 
+def test_tables_that_pages_begin_with_are_no_heads() -> None:
+    pages = [ruled([["Part", "Price"], [name, "100"]]) for name in ("Blender", "Kettle", "Pan", "Pot", "Jar")]
+    assert rows(drawn(*pages))[::4] == ["Part: Blender; Price: 100", "Part: Jar; Price: 100"]
+
+
+def test_a_form_beside_a_table_is_not_in_its_way() -> None:
+    assert rows(drawn("/Logo Do\n" + ruled(PARTS))) == READ
+
+
+def test_words_of_a_cell_stay_apart() -> None:
+    page = ruled([["Part", "Price"], ["Red", "5"], ["Pan", "7"]]) + text("wine", 90, 566)
+    assert rows(drawn(page))[0] == "Part: Red wine; Price: 5"
+
+
 def test_merged_cells_are_read_in_each_of_their_rows() -> None:
     lines = "".join(f"50 {y} m 350 {y} l S\n" for y in (520, 560, 580, 600)) + "150 540 m 350 540 l S\n"
     lines += "50 520 m 50 600 l S 150 520 m 150 580 l S 250 520 m 250 600 l S 350 520 m 350 600 l S\n"
@@ -157,10 +171,12 @@ def test_columns_without_names_stay_without() -> None:
     [
         "50 540 300 60 re S\n" + text("A note in a frame.", 55, 570),
         ruled([["A frame"], ["of one"], ["column"]]),
-        ruled([["1", "", ""], ["", "", ""], ["", "2", "3"]]),  # a chart
+        ruled([["1", "2", "", ""], ["3", "4", "", ""], ["", "", "", ""]], width=100),  # a chart
         ruled([["A", "B"], ["Words that go on, far beyond the line at the right of their cell, as in a drawing", "C"]]),
-        ruled([["A", "B"], ["x " * 600, "C"]], width=2000, left=0),
+        ruled([["A", "B"], ["", "C"], ["D", "E"]], height=200, top=700)
+        + "".join(text("twenty letters long.", 54, 490 - 3 * at) for at in range(60)),
         ruled(PARTS).replace("200 540 m 200 600", "200 540 m 200 580").replace("50 580 m", "200 580 m"),  # an L
+        ruled(PARTS).replace("200 540 m 200 600", "200 560 m 200 600").replace("50 560 m", "200 560 m"),
         ruled(PARTS).replace("l S", "l n"),
     ],
 )  # fmt: skip
