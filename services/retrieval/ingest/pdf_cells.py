@@ -206,7 +206,8 @@ def _header_count(slots: Slots, cells: Cells, rows: Rows) -> int:
     if 0 < count <= MOST_HEADERS and count < len(rows):
         return count
     first = [placed.piece for row in slots for placed in cells.get(row[0], ())]
-    if any(piece.bold for piece in first) or any(cell.columns > 1 for cell in rows[0]):
+    emphasized = count < len(rows) and any(piece.bold for piece in first)
+    if emphasized or any(cell.columns > 1 for cell in rows[0]):
         return 0
     return int(_is_named(rows))
 
