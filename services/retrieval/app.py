@@ -1,5 +1,6 @@
 """The composition root: what the service is made of."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -22,6 +23,7 @@ from services.retrieval.files.records import FileRecords
 from services.retrieval.files.service import FileLimits, Files
 from services.retrieval.ingest.batches import Batches
 from services.retrieval.ingest.moves import Moves
+from services.retrieval.ingest.ocr import installed
 from services.retrieval.ingest.readers import Readers
 from services.retrieval.ingest.service import Ingestion, IngestLimits
 from services.retrieval.ingest.vectors import PassageVectors
@@ -91,7 +93,12 @@ async def assemble(
         {name: Batches(each, settings.embed_batch, settings.embed_calls) for name, each in known.items()}
     )
     resources.push_async_callback(vectors.aclose)
-    readers = Readers(settings.read_workers, settings.read_seconds, settings.read_memory_bytes)
+    readers = Readers(
+        settings.read_workers,
+        settings.read_seconds,
+        settings.read_memory_bytes,
+        ocr=await asyncio.to_thread(installed, settings.ocr, settings.ocr_seconds),
+    )
     resources.push_async_callback(readers.aclose)
     limits = IngestLimits(
         document_bytes=settings.max_document_bytes,

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from services.retrieval.ingest.ocr import LANGUAGES
 from services.runtime.settings import RecordsUrl, ServerSettings
 
 
@@ -106,6 +107,16 @@ class RetrievalSettings(ServerSettings):
     )
     read_memory_bytes: int = Field(
         2 << 30, gt=0, description="Address space of such a process, in bytes; a document needing more is unreadable."
+    )
+
+    ocr: str = Field(
+        "",
+        pattern=rf"^(?:{LANGUAGES})?$",
+        description="Languages in which pages of PDFs without text are read by OCR, as tesseract names them: eng+deu; "
+        "empty reads none. It needs the programs tesseract and pdftoppm (tesseract-ocr and poppler-utils).",
+    )
+    ocr_seconds: float = Field(
+        300, gt=0, description="Longest time that OCR may take for one document; what is left has no text."
     )
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from services.retrieval.errors import DocumentEmpty
 from services.retrieval.ingest.blocks import SOFT_HYPHEN, Extract, without_soft_hyphens
+from services.retrieval.ingest.ocr import Ocr
 from services.retrieval.ingest.plain import read_plain
 from services.retrieval.ingest.split import TextPiece, split
 from services.runtime import media_types
@@ -26,9 +27,9 @@ class Digest:
     warnings: Sequence[str] = ()
 
 
-def digest(media_type: str, data: bytes, max_chars: int) -> Digest:
+def digest(media_type: str, data: bytes, max_chars: int, ocr: Ocr | None = None) -> Digest:
     """Raises DocumentUnreadable, or DocumentEmpty where there is no text."""
-    extract = _reader(media_type)(data)
+    extract = _reader(media_type)(data, ocr) if media_type == media_types.PDF else _reader(media_type)(data)
     text, pieces = split(without_soft_hyphens(extract.blocks), max_chars)
     if not pieces:
         raise DocumentEmpty
@@ -59,9 +60,9 @@ _READERS = {
 }
 
 
-def _reader(media_type: str) -> Callable[[bytes], Extract]:
+def _reader(media_type: str) -> Callable[..., Extract]:
     if media_type in _READERS:
         module, function = _READERS[media_type]
-        reader: Callable[[bytes], Extract] = getattr(import_module(f"services.retrieval.ingest.{module}"), function)
+        reader: Callable[..., Extract] = getattr(import_module(f"services.retrieval.ingest.{module}"), function)
         return reader
     return read_plain

@@ -3,8 +3,8 @@
 import io
 import logging
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -15,46 +15,68 @@ from pypdf.errors import PyPdfError
 from services.retrieval.errors import DocumentEmpty, DocumentUnreadable
 from services.retrieval.ingest.blocks import Extract, lowered
 from services.retrieval.ingest.faults import reading
+from services.retrieval.ingest.ocr import Ocr, read_scans
 from services.retrieval.ingest.omissions import omissions
 from services.retrieval.ingest.outline import Outline
+from services.retrieval.ingest.pdf_pages import Page, clean, put_together, read_pages
+from services.retrieval.ingest.pdf_tables import Table
 from services.retrieval.ingest.plain import write_plain
+from services.retrieval.ingest.tables import read_rows
 
-MAX_TEXT = 64 << 20
 MOST_BOOKMARKS = 20_000
-_SCANNED = "Run OCR on it first, for instance by `ocrmypdf SCAN.pdf READABLE.pdf`, and ingest what that makes"
+_SCANNED = (
+    "Run OCR on it first, for instance by `ocrmypdf SCAN.pdf READABLE.pdf`, and ingest what that makes; or set "
+    "HEADWORKS_RETRIEVAL_OCR"
+)
+_OFF = "; OCR would read them: HEADWORKS_RETRIEVAL_OCR"
 _Heading = tuple[int, str]
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_DIGITS = re.compile(r"\d+")
-# A line that is the first or the last of so many pages, but for its numbers, is the pages' head or foot.
-_RUNNING_PAGES, _RUNNING_SHARE = 4, 0.4
-_LONGEST_RUNNING = 120
 
 
-def read_pdf(data: bytes) -> Extract:
-    """The text of all pages, each block with its page. Raises DocumentUnreadable where one page cannot be read."""
+def read_pdf(data: bytes, ocr: Ocr | None = None) -> Extract:
+    """The text of all pages, each block with its page; with `ocr` that of pages without text, too. Raises
+    DocumentUnreadable where one page cannot be read, DocumentEmpty where none has text."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     if b"%PDF-" not in data[:1024]:
         raise DocumentUnreadable("it does not begin as a PDF does")
     with reading("the PDF", PyPdfError):
-        return _read(PdfReader(io.BytesIO(data)))
+        return _read(PdfReader(io.BytesIO(data)), data, ocr)
 
 
-def _read(reader: PdfReader) -> Extract:
+def _read(reader: PdfReader, data: bytes, ocr: Ocr | None) -> Extract:
     if reader.is_encrypted and not reader.decrypt(""):
         raise DocumentUnreadable("the PDF needs a password")
     title = str((reader.metadata and reader.metadata.title) or "")
     outline = Outline()
-    pages = _without_running(_pages(reader))
-    silent = sum(not page.strip() for page in pages)
+    pages = read_pages(reader)
+    scans = _read_by_ocr(reader, pages, data, ocr) if ocr else 0
+    pages = put_together(pages)
+    silent = sum(not page.text.strip() for page in pages)
     if silent == len(pages) > 0:
-        raise DocumentEmpty(f"none of its {len(pages):,} pages has text: pictures of pages are not read. {_SCANNED}")
+        why = "and OCR read none" if ocr else f"pictures of pages are not read. {_SCANNED}"
+        raise DocumentEmpty(f"none of its {len(pages):,} pages has text: {why}")
     headings = _bookmarks(reader)
     depth = 0
     for number, page in enumerate(pages, 1):
         outline.page = number
         depth = _write(page, headings.get(number, ()), depth, outline)
-    warnings = omissions((silent, f"without text: {{}} of {len(pages):,} pages"))
-    return Extract(_clean(title).strip(), outline.blocks, warnings=warnings)
+    warnings = omissions(
+        (scans, f"read by OCR: {{}} of {len(pages):,} pages"),
+        (silent, f"without text: {{}} of {len(pages):,} pages{'' if ocr else _OFF}"),
+    )
+    return Extract(clean(title).strip(), outline.blocks, warnings=warnings)
+
+
+def _read_by_ocr(reader: PdfReader, pages: Sequence[Page], data: bytes, ocr: Ocr) -> int:
+    """Fill the pages without text by OCR. Returns how many it had text for."""
+    sides: dict[int, float] = {}
+    for number, (page, read) in enumerate(zip(reader.pages, pages, strict=True), 1):
+        with suppress(Exception):  # without a size that is one, it stays without text
+            if not read.text.strip() and page.get_contents() is not None:
+                sides[number] = float(max(page.cropbox.width, page.cropbox.height))
+    texts = read_scans(data, sides, ocr) if sides else {}
+    for number, text in texts.items():
+        pages[number - 1].text = clean(text)
+    return len(texts)
 
 
 def _bookmarks(reader: PdfReader) -> Mapping[int, Sequence[_Heading]]:
@@ -64,7 +86,7 @@ def _bookmarks(reader: PdfReader) -> Mapping[int, Sequence[_Heading]]:
     with suppress(Exception):
         for level, entry in islice(_entries(reader.outline), MOST_BOOKMARKS):
             number = reader.get_destination_page_number(entry)
-            title = " ".join(_clean(str(entry.title or "")).split())
+            title = " ".join(clean(str(entry.title or "")).split())
             if title and number is not None and number >= 0:
                 headings[number + 1].append((level, title))
     return headings
@@ -81,26 +103,30 @@ def _entries(entries: Sequence[Any]) -> Iterator[tuple[int, Any]]:
             yield level, entry
 
 
-def _write(page: str, headings: Sequence[_Heading], depth: int, outline: Outline) -> int:
+def _write(page: Page, headings: Sequence[_Heading], depth: int, outline: Outline) -> int:
     """Write a page with its headings where their lines are, those that have none at its start; what looks like a
     heading besides stands below them. Returns the level of the last."""
     places = sorted(
-        ((_place(page, title), level, title) for level, title in headings), key=lambda each: each[0][0]
+        ((_place(page.text, title), level, title) for level, title in headings), key=lambda each: each[0][0]
     )  # fmt: skip
     at = 0
     for (start, end), level, title in places:
         if start > at:
-            _write_part(page[at:start], depth, outline)
+            _write_parts(page.parts(at, start), depth, outline)
         outline.heading(level, title)
         at, depth = max(at, end), level
-    _write_part(page[at:], depth, outline)
+    _write_parts(page.parts(at, len(page.text)), depth, outline)
     return depth
 
 
-def _write_part(text: str, depth: int, outline: Outline) -> None:
-    first = len(outline.blocks)
-    write_plain(text, outline)
-    outline.blocks[first:] = lowered(outline.blocks[first:], depth)
+def _write_parts(parts: Iterable[str | Table], depth: int, outline: Outline) -> None:
+    for part in parts:
+        if isinstance(part, Table):
+            outline.rows(read_rows(part.rows))
+            continue
+        first = len(outline.blocks)
+        write_plain(part, outline)
+        outline.blocks[first:] = lowered(outline.blocks[first:], depth)
 
 
 def _place(page: str, title: str) -> tuple[int, int]:
@@ -108,39 +134,3 @@ def _place(page: str, title: str) -> tuple[int, int]:
     words = r"\s+".join(re.escape(word) for word in title.split())
     found = re.search(rf"^[ \t]*(?:[\dA-Z]{{1,3}}(?:\.\d{{1,3}}){{0,5}}\.?[ \t]+)?{words}[ \t]*$", page, re.MULTILINE)
     return found.span() if found else (0, 0)
-
-
-def _pages(reader: PdfReader) -> list[str]:
-    pages: list[str] = []
-    length = 0
-    for page in reader.pages:
-        text = _clean(page.extract_text())
-        length += len(text)
-        if length > MAX_TEXT:
-            raise DocumentUnreadable(f"the PDF holds more than {MAX_TEXT} characters")
-        pages.append(text)
-    return pages
-
-
-def _without_running(pages: Sequence[str]) -> list[str]:
-    """The pages without the heads and feet that run through the document."""
-    lines = [page.strip().split("\n") for page in pages]
-    ends = Counter(end for page in lines for end in {_end(page[0]), _end(page[-1])})
-    least = max(_RUNNING_PAGES, _RUNNING_SHARE * len(pages))
-    running = {end for end, count in ends.items() if count >= least and len(end) <= _LONGEST_RUNNING}
-    for page in lines:
-        for at in (0, -1):
-            if page and _end(page[at]) in running:
-                page.pop(at)
-    return ["\n".join(page) for page in lines]
-
-
-def _end(line: str) -> str:
-    return _DIGITS.sub("#", " ".join(line.split()))
-
-
-def _clean(text: str) -> str:
-    """Without control characters and halves of surrogate pairs, which no protobuf string can hold."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return _CONTROL.sub("", whole)

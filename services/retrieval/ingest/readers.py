@@ -13,12 +13,13 @@ import orjson
 
 from services.retrieval.errors import DocumentError, DocumentUnreadable, document_error
 from services.retrieval.ingest.digest import Digest, digest
+from services.retrieval.ingest.ocr import Ocr
 from services.retrieval.ingest.split import TextPiece
 from services.retrieval.ingest.worker import LENGTHS, READY, frame
 from services.runtime.children import DiedAtStart, ended, once_more
 from services.runtime.fairness import FairLimit, Owner
 from services.runtime.language.encodings import is_utf8
-from services.runtime.media_types import MARKDOWN, PLAIN
+from services.runtime.media_types import MARKDOWN, PDF, PLAIN
 
 AT_ONCE = 16 << 10
 # What is no longer is read beside what is.
@@ -41,16 +42,24 @@ class Readers:
     Each has some seconds of the processor, and more by its size, `seconds` at most. Tenants take turns; one whose
     document took too long waits behind the others for a while.
     Processes start when they are needed and end after half a minute without work. `interpreter` is the Python that
-    runs them.
+    runs them. With `ocr` a PDF has its seconds on top, and is never taken for a short document.
     """
 
-    def __init__(self, workers: int, seconds: float, memory_bytes: int, interpreter: str = sys.executable) -> None:
+    def __init__(
+        self,
+        workers: int,
+        seconds: float,
+        memory_bytes: int,
+        interpreter: str = sys.executable,
+        ocr: Ocr | None = None,
+    ) -> None:
         self._long = FairLimit(workers, ranks=2)
         self._short = FairLimit(1, ranks=2)
         self._late: OrderedDict[Hashable, float] = OrderedDict()
         self._seconds = seconds
         self._memory = memory_bytes
         self._interpreter = interpreter
+        self._ocr = ocr
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
 
@@ -58,17 +67,19 @@ class Readers:
         """The document's text and passages. Raises a DocumentError where it has none that can be read."""
         if media_type in SAFE and len(data) <= AT_ONCE and is_utf8(data) and _HTML_TABLE not in data.lower():
             return digest(media_type, data, max_chars)
-        places = self._short if len(data) <= SHORT else self._long
+        ocr = self._ocr if media_type == PDF else None
+        places = self._short if len(data) <= SHORT and ocr is None else self._long
         seconds = min(self._seconds, SECONDS + SECONDS_A_MIB * len(data) / MIB)
+        wait = WAIT * seconds + (ocr.seconds if ocr else 0)
         async with places.place(owner, rank=self._rank(owner[0])):
             worker = self._idle.pop() if self._idle else await self._start()
             try:
-                async with asyncio.timeout(WAIT * seconds):
-                    found = await worker.read(media_type, data, max_chars, seconds)
+                async with asyncio.timeout(wait):
+                    found = await worker.read(media_type, data, max_chars, seconds, wait)
             except TimeoutError as error:
                 self._was_late(owner[0])
                 await self._drop(worker)
-                raise DocumentUnreadable(f"reading it took longer than {WAIT * seconds:g} seconds") from error
+                raise DocumentUnreadable(f"reading it took longer than {wait:g} seconds") from error
             except (EOFError, OSError, ValueError, struct.error) as error:
                 await self._drop(worker)
                 if worker.ran_out_of_time:
@@ -110,7 +121,13 @@ class Readers:
     async def _begin(self) -> "_Worker":
         worker = _Worker(
             await asyncio.create_subprocess_exec(
-                self._interpreter, "-m", "services.retrieval.ingest.worker", str(self._memory), stdin=PIPE, stdout=PIPE
+                self._interpreter,
+                "-m",
+                "services.retrieval.ingest.worker",
+                str(self._memory),
+                *((self._ocr.languages, str(self._ocr.seconds)) if self._ocr else ()),
+                stdin=PIPE,
+                stdout=PIPE,
             )
         )
         self._all.add(worker)
@@ -157,13 +174,13 @@ class _Worker:
             code = None
         raise DiedAtStart("the process that reads documents", code)
 
-    async def read(self, media_type: str, data: bytes, max_chars: int, seconds: float) -> Digest:
+    async def read(self, media_type: str, data: bytes, max_chars: int, seconds: float, wait: float) -> Digest:
         """Raises EOFError, OSError where the process ends instead of answering."""
         self._wake()
         source, sink = self._process.stdout, self._process.stdin
         if source is None or sink is None:
             raise EOFError
-        head = {"media_type": media_type, "max_chars": max_chars, "seconds": seconds, "wait": WAIT * seconds}
+        head = {"media_type": media_type, "max_chars": max_chars, "seconds": seconds, "wait": wait}
         sink.write(frame(head, data))
         await sink.drain()
         head_length, body_length = LENGTHS.unpack(await source.readexactly(LENGTHS.size))

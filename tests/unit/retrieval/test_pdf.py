@@ -55,10 +55,12 @@ def test_the_outline_names_the_headings() -> None:
 
 
 def test_pages_without_text_are_counted() -> None:
-    assert list(read_pdf(pdf([["Text."], [], []])).warnings) == ["without text: 2 of 3 pages"]
+    assert list(read_pdf(pdf([["Text."], [], []])).warnings) == [
+        "without text: 2 of 3 pages; OCR would read them: HEADWORKS_RETRIEVAL_OCR"
+    ]
     assert list(read_pdf(pdf([["Text."]])).warnings) == []
 
 
 def test_a_scan_is_told_what_to_do() -> None:
-    with pytest.raises(DocumentEmpty, match=r"none of its 2 pages has text.*ocrmypdf"):
+    with pytest.raises(DocumentEmpty, match=r"none of its 2 pages has text.*ocrmypdf.*HEADWORKS_RETRIEVAL_OCR"):
         read_pdf(pdf([[], []]))
