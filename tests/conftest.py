@@ -13,6 +13,7 @@ from tests.fixtures.reaper import Reaper
 from tests.fixtures.servers import empty_url as empty_url
 from tests.fixtures.servers import migrated_pgvector as migrated_pgvector
 from tests.fixtures.servers import migrated_postgres as migrated_postgres
+from tests.fixtures.servers import migrated_sqlite as migrated_sqlite
 from tests.fixtures.servers import pgvector_server as pgvector_server
 from tests.fixtures.servers import pgvector_url as pgvector_url
 from tests.fixtures.servers import postgres_server as postgres_server
