@@ -37,8 +37,8 @@ class Key:
 
 
 def told(mesh: Mesh, *arguments: str) -> Any:
-    """What a verb of the command prints as JSON. In this process: one of its own takes half a second of a processor to
-    begin, and `Mesh.command` runs the others."""
+    """What a verb of the command prints as JSON. In this process: one of its own needs a quarter of a second of a
+    processor to begin, and `Mesh.command` runs those."""
     output, errors = io.StringIO(), io.StringIO()
     with redirect_stdout(output), redirect_stderr(errors):
         code = program.run([*arguments, "--json", "--data", str(mesh.data)])
