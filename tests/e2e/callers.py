@@ -1,14 +1,17 @@
 """Callers of a mesh's gateways: each with a key, through Envoy or straight to one of the gateways."""
 
+import io
 import json
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import openai
 
+from cli import program
 from tests.e2e.meshes import Mesh, wait_for
 from tests.fakes.http_calls import Refused
 
@@ -34,10 +37,18 @@ class Key:
 
 
 def told(mesh: Mesh, *arguments: str) -> Any:
-    """What a verb of the command prints as JSON."""
-    ended = mesh.command(*arguments, "--json")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return json.loads(ended.stdout)
+    """What a verb of the command prints as JSON. In this process: one of its own needs a quarter of a second of a
+    processor to begin, and `Mesh.command` runs those."""
+    output, errors = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(errors):
+        code = program.run([*arguments, "--json", "--data", str(mesh.data)])
+    assert code == 0, output.getvalue() + errors.getvalue()
+    return json.loads(output.getvalue())
+
+
+def answers_again(mesh: Mesh) -> None:
+    """Wait until a call is answered: one that Envoy sends to a gateway as that is killed is not."""
+    wait_for(lambda: mesh.command("budgets", "list").returncode == 0, 60)
 
 
 def straight_to(mesh: Mesh, gateway: str, key: Key) -> httpx.Client:

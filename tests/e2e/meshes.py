@@ -20,6 +20,8 @@ from infra.local.ports import LAST, PortBook
 
 HEADWORKS = Path(sys.executable).with_name("headworks")
 READY_SECONDS = 180.0
+# An instance takes two seconds of a processor to load torch. The demo is tested with as many as users have.
+ENV = {"HEADWORKS_MODELS_PASSAGE_INSTANCES": "1"}
 # Tests keep their edge ports from each other; no mesh picks from this range for its other ports.
 EDGES = (LAST, LAST + 700)
 
@@ -94,6 +96,16 @@ def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[]
         time.sleep(0.05)
 
 
+def nothing_outlives(mesh: Mesh, number: signal.Signals) -> None:
+    """Send the supervisor that signal: all its processes end. The mesh is gone, for all tests."""
+    family = mesh.supervisor.children(recursive=True)
+    assert len(family) >= 8
+    mesh.supervisor.send_signal(number)
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left
+    wait_for(lambda: not mesh.supervisor.is_running() or mesh.supervisor.status() == "zombie", 60)
+
+
 @contextmanager
 def running(
     data: Path, *options: str, env: Mapping[str, str] | None = None, seconds: float = READY_SECONDS
@@ -106,7 +118,7 @@ def running(
     with log.open("w") as output:
         up = subprocess.Popen(
             [HEADWORKS, "up", "--data", str(data), "--edge-port", str(port), "--json", *options],
-            stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
+            stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **ENV, **(env or {})},
         )  # fmt: skip
     family: list[psutil.Process] = []
     try:

@@ -1,18 +1,25 @@
-"""Clients as they are: what they send beyond the documents, what they make of errors, and of a mesh that stops."""
+"""Clients as they are: what they send beyond the documents, what they make of errors, and of a mesh that stops. And
+processes that services start while gRPC's threads run beside them."""
 
+import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import openai
 import psutil
 import pytest
 
+from tests.e2e.callers import told
 from tests.e2e.meshes import Mesh, running
 from tests.e2e.upstreams import models_file
 from tests.fakes.openai_upstream import FakeOpenAi
 
 BARE, RUN = "passed", "run"
+CALLS = 200
+RUNNER = f"name: runner\nmodel: {RUN}\ninstructions: Run code.\ntools: [python]\n"
 ORIGIN = "https://app.example"
 ENV = {"HEADWORKS_CONTROL_CORS_ORIGINS": f'["{ORIGIN}"]', "HEADWORKS_GATEWAY_DRAIN_SECONDS": "1"}
 
@@ -76,6 +83,26 @@ def test_the_usage_has_a_chunk_of_its_own(mesh: Mesh, model: str) -> None:
         chunks = list(stream)
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].choices == []
+
+
+def test_the_processes_of_the_python_tool_do_not_die_at_random(mesh: Mesh, tmp_path: Path) -> None:
+    """Of an agent that runs the code that it is told to."""
+    (tmp_path / "runner.yaml").write_text(RUNNER)
+    assert told(mesh, "agents", "apply", str(tmp_path / "runner.yaml"))["agents"]
+    with mesh.http() as http:
+
+        def run(number: int) -> str:
+            words = f"call python {json.dumps({'code': f'{number} * 7'})}"
+            body = {"model": "runner", "messages": [{"role": "user", "content": words}]}
+            answer = http.post("/v1/chat/completions", json=body).json()
+            return str(answer["choices"][0]["message"]["content"] if "choices" in answer else answer)
+
+        with ThreadPoolExecutor(4) as threads:
+            said = dict(enumerate(threads.map(run, range(CALLS))))
+    wrong = {number: text for number, text in said.items() if text.strip() != str(number * 7)}
+    assert not wrong, f"{len(wrong)} of {CALLS}: {list(wrong.items())[:3]}"
+    log = Path(mesh.process("orchestrator-0")["log"]).read_text("utf-8")
+    assert "started once more" not in log
 
 
 def test_streams_that_a_stopping_mesh_cuts_end_with_an_error(mesh: Mesh) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.callers import told
-from tests.e2e.meshes import Mesh, running, wait_for
+from tests.e2e.meshes import Mesh, nothing_outlives, running, wait_for
 from tests.fakes.openai_upstream import Chunk, Exchange, FakeOpenAi, delta, streams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -163,3 +164,8 @@ def test_a_refund_needs_a_person(mesh: Mesh, model: Model, applied: list[str]) -
 
 def waiting(mesh: Mesh) -> list[str]:
     return [run["id"] for run in told(mesh, "run", "list", "--state", "waiting")["runs"]]
+
+
+def test_nothing_outlives_a_supervisor_that_is_interrupted(mesh: Mesh) -> None:
+    """The last test of this mesh."""
+    nothing_outlives(mesh, signal.SIGINT)

@@ -25,6 +25,7 @@ from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import Mesh, running, wait_for
 
 RECOVERY_SECONDS = 60.0
+PAUSE = 0.1
 ASK = {
     "model": "rag",
     "messages": [{"role": "user", "content": "How many eggs can the queen lay in a day?"}],
@@ -34,10 +35,12 @@ ASK = {
 
 @dataclass
 class Load:
-    """Asks from two threads, for so many seconds each time, with every outcome and when it came."""
+    """Asks from two threads, for so many seconds each time, with every outcome and when it came. They pause between
+    two asks while what was killed starts again, for it wants the processors that they take."""
 
     mesh: Mesh
     seconds: float = 30.0
+    pause: float = 0.0
     outcomes: list[tuple[float, int]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -60,7 +63,11 @@ class Load:
                 except httpx.TransportError:
                     status = 0
                 self.outcomes.append((time.monotonic(), status))
-                self._stop.wait(0 if status == 200 else 0.05)
+                self._stop.wait(self.pause if status == 200 else 0.05)
+
+    def ended_since(self, moment: float) -> int:
+        """Asks that came to an end since, whichever."""
+        return sum(at >= moment for at, _ in self.outcomes)
 
     def succeeded_since(self, moment: float) -> int:
         """Asks answered since `moment`, counted from the last one that failed."""
@@ -113,9 +120,12 @@ def test_a_killed_process_comes_back(mesh: Mesh, name: str) -> None:
         wait_for(lambda: load.succeeded_since(0) >= 20, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
         killed = time.monotonic()
         mesh.kill(name)
+        wait_for(lambda: load.ended_since(killed) >= 20, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+        load.pause = PAUSE
         wait_for(lambda: mesh.process(name)["restarts"] > restarts, RECOVERY_SECONDS)
         wait_for(lambda: bool(mesh.state()["ready"]), RECOVERY_SECONDS, lambda: str(mesh.process(name)))
-        wait_for(lambda: load.succeeded_since(killed) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
+        load.pause, back = 0, time.monotonic()
+        wait_for(lambda: load.succeeded_since(back) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
     failed = load.failures_since(killed)
     last = max((at for at, status in load.outcomes if status != 200 and at >= killed), default=killed)
     print(f"\n{name}: {len(failed)} failed ({sorted(set(failed))}), well again after {last - killed:.1f} s")
@@ -170,8 +180,9 @@ def test_frozen_replicas_leave_the_rotation_and_are_started_anew(mesh: Mesh) -> 
         frozen = freeze(mesh, names)
         wait_for(lambda: load.succeeded_since(frozen) >= 50, 14, lambda: str(load.outcomes[-9:]))
         assert restarts_of(mesh, names) == before, "calls go to the others before the frozen are started anew"
+        load.pause = PAUSE
         wait_for(lambda: thawed(mesh, names, before), RECOVERY_SECONDS, lambda: str(mesh.state()))
-        back = time.monotonic()
+        load.pause, back = 0, time.monotonic()
         wait_for(lambda: load.succeeded_since(back) >= 50, RECOVERY_SECONDS, lambda: str(load.outcomes[-5:]))
     failed = [at - frozen for at, status in load.outcomes if status != 200 and at >= frozen]
     print(
@@ -250,6 +261,7 @@ def test_without_triton_answers_are_degraded_and_go_on(mesh: Mesh, how: signal.S
     os.kill(mesh.process("triton-0")["pid"], how)
     answers = [asked(mesh)]
     while not thawed(mesh, ("triton-0",), before) and len(answers) < 2000:
+        time.sleep(PAUSE)
         answers.append(asked(mesh))
     without = [(answer, took) for answer, took in answers if degraded(answer)]
     assert without, "there was a time without Triton"

@@ -29,6 +29,7 @@ from tests.e2e.callers import (
     GATEWAYS,
     PASSED,
     Key,
+    answers_again,
     asked,
     budget,
     chat,
@@ -320,6 +321,7 @@ def test_a_gateway_that_is_killed_leaves_sound_books(mesh: Mesh, make_key: Calla
     mesh.kill("gateway-0")
     with pytest.raises(httpx.TransportError):
         pieces += sum(portion.count("word ") for portion in dying)
+    answers_again(mesh)
 
     def book() -> dict[str, Any]:
         return next(one for one in told(mesh, "budgets", "list")["budgets"] if one["id"] == budget_id)

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import grpc
 import httpx
@@ -18,7 +16,7 @@ from tests.e2e.meshes import Mesh, running, wait_for
 
 POLICY = """
 guards:
-  - {guard: injection, stage: context, action: block, when_gone: WHEN_GONE}
+  - {guard: injection, stage: context, action: block, when_gone: open}
 """
 GOOD = "The harbour of Lindau is open from April to October. Boats of up to 12 metres may moor there for three nights."
 BAD = (
@@ -28,27 +26,16 @@ BAD = (
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """A mesh that blocks injection in what agents read, with one good and one bad document."""
-    with guarding(tmp_path_factory.mktemp("guards"), "closed") as mesh:
-        yield mesh
-
-
-@pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """The same with two gateways, and a policy under which what cannot be screened is read."""
-    with guarding(tmp_path_factory.mktemp("pair"), "open", "--replicas", "gateway=2") as mesh:
-        yield mesh
-
-
-@contextmanager
-def guarding(folder: Path, when_gone: str, *options: str) -> Iterator[Mesh]:
-    (folder / "policy.yaml").write_text(POLICY.replace("WHEN_GONE", when_gone))
+    """A mesh of two gateways that blocks injection in what agents read, with one good and one bad document. What cannot
+    be screened is read."""
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "policy.yaml").write_text(POLICY)
     (folder / "docs").mkdir()
     (folder / "docs" / "good.md").write_text(f"# Opening\n\n{GOOD}\n")
     (folder / "docs" / "bad.md").write_text(f"# Berths\n\n{BAD}\n")
     env = {"HEADWORKS_GATEWAY_GUARDS_FILE": str(folder / "policy.yaml")}
-    with running(folder / "data", *options, env=env) as mesh:
+    with running(folder / "data", "--replicas", "gateway=2", env=env) as mesh:
         ingested = mesh.command("ingest", ".", "--collection", "harbours", "--json", cwd=folder / "docs")
         assert ingested.returncode == 0, ingested.stdout + ingested.stderr
         yield mesh
@@ -65,8 +52,8 @@ async def events_of(mesh: Mesh, text: str, at: str = "") -> list[run_event_pb2.R
         return [event async for response in responses for event in response.events]
 
 
-async def test_a_passage_with_orders_is_left_out_and_told_of(guarded: Mesh) -> None:
-    events = await events_of(guarded, "When is the harbour of Lindau open?")
+async def test_a_passage_with_orders_is_left_out_and_told_of(pair: Mesh) -> None:
+    events = await events_of(pair, "When is the harbour of Lindau open?")
     (found,) = [event.passages for event in events if event.HasField("passages")]
     assert [one.title for one in found.passages] == ["Opening"]
     (verdict,) = [event.verdict for event in events if event.HasField("verdict")]

@@ -2,16 +2,14 @@
 
 import json
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.e2e.conftest import COLLECTION
-from tests.e2e.meshes import HEADWORKS, Mesh, running, wait_for
+from tests.e2e.meshes import HEADWORKS, Mesh
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,18 +107,6 @@ def test_a_second_up_on_the_same_data_is_refused(mesh: Mesh) -> None:
     assert second.returncode != 0
     assert str(mesh.supervisor.pid) in second.stdout + second.stderr
     assert mesh.state()["ready"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
-def test_nothing_outlives_the_supervisor(tmp_path: Path, number: signal.Signals) -> None:
-    with running(tmp_path / "data") as mesh:
-        assert mesh.state()["seconds_to_ready"] is not None
-        family = mesh.supervisor.children(recursive=True)
-        assert len(family) >= 8
-        mesh.supervisor.send_signal(number)
-        _, left = psutil.wait_procs(family, timeout=30)
-        assert not left
-        wait_for(lambda: not mesh.supervisor.is_running() or mesh.supervisor.status() == "zombie", 60)
 
 
 def test_the_demo_answers_with_citations() -> None:

@@ -16,6 +16,7 @@ from tests.e2e.callers import (
     GATEWAYS,
     PASSED,
     Key,
+    answers_again,
     asked,
     budget,
     chat,
@@ -191,6 +192,7 @@ def test_a_killed_gateway_leaves_sound_accounts(mesh: Mesh, key: Key) -> None:
         if pieces >= 100:
             break
     mesh.kill("gateway-0")
+    answers_again(mesh)
 
     def account() -> dict[str, Any]:
         return next(one for one in told(mesh, "budgets", "list")["budgets"] if one["id"] == budget_id)

@@ -1,5 +1,6 @@
 """Two Tritons: one dies while the mesh is asked, and nobody notices."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import COLLECTION
-from tests.e2e.meshes import Mesh, running, wait_for
+from tests.e2e.meshes import Mesh, nothing_outlives, running, wait_for
 
 SECONDS = 60.0
+PAUSE = 0.1
 ASK = {
     "model": "rag",
     "messages": [{"role": "user", "content": "How many eggs can the queen lay in a day?"}],
@@ -30,11 +32,13 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, handbook: Path) -> Iterator[M
 
 
 class Asking:
-    """Asks until the block ends; notes what was not answered, or answered by words alone."""
+    """Asks until the block ends; notes what was not answered, or answered by words alone. Pauses between two asks while
+    what was killed starts again, for it wants the processors that they take."""
 
     def __init__(self, mesh: Mesh) -> None:
         self.answered = 0
         self.wrong: list[Any] = []
+        self.pause = 0.0
         self._mesh = mesh
         self._stop = threading.Event()
 
@@ -61,6 +65,7 @@ class Asking:
                 if embedded.status_code != 200:
                     self.wrong.append(embedded.text)
                 self.answered += 1
+                self._stop.wait(self.pause)
 
 
 @pytest.mark.parametrize("model", ["", "embed"], ids=["whole", "the process of a model"])
@@ -72,7 +77,14 @@ def test_one_that_is_killed_is_not_noticed(mesh: Mesh, name: str, model: str) ->
         killed = mesh.model_process(name, model) if model else psutil.Process(mesh.process(name)["pid"])
         killed.kill()
         asking.more()
+        asking.pause = PAUSE
         wait_for(lambda: mesh.process(name)["restarts"] > restarts, SECONDS)
         wait_for(lambda: bool(mesh.state()["ready"]), SECONDS, lambda: str(mesh.process(name)))
+        asking.pause = 0
         asking.more()
     assert not asking.wrong, asking.wrong[:3]
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(mesh: Mesh) -> None:
+    """The last test of this mesh."""
+    nothing_outlives(mesh, signal.SIGKILL)

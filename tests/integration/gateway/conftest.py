@@ -17,6 +17,7 @@ from gateway.app import wire
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
 from services.runtime.records.database import Database
+from services.runtime.records.schema import Schema
 from services.runtime.server import App
 from tests.fakes.http_calls import HttpCall, http_of
 from tests.fakes.identity import Keys
@@ -84,13 +85,16 @@ async def database(records_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]:
+async def make_gateway(
+    keys: Keys, tmp_path: Path, migrated_sqlite: Callable[[Schema, Path], str]
+) -> AsyncIterator[MakeGateway]:
     """Starts a gateway before the fakes that it is given; `behind` stands in for the orchestrator as a whole.
 
     Its records are in SQLite. Tests of what is on record give it a `records_url`, a fixture that they take before this
     one: it is closed before its database goes.
     """
     (tmp_path / "private.pem").write_bytes(keys.private_pem)
+    records_url = migrated_sqlite(SCHEMA, tmp_path / "records.db")
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     stored = {"id": "dev", "prefix": KEY[:11], "sha256": digest, "tenant": "acme", "subject": "dev", "scopes": ["*"]}
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [stored]}))
@@ -119,7 +123,7 @@ async def make_gateway(keys: Keys, tmp_path: Path) -> AsyncIterator[MakeGateway]
                 triton_target=targets[2],
                 **{
                     "retrieval_target": targets[1],
-                    "records_url": f"sqlite:///{tmp_path}/records.db",
+                    "records_url": records_url,
                     **settings,
                 },
             )

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
 
+from gateway.schema.schema import SCHEMA
+from services.runtime.records.schema import Schema
 from tests.fakes import admin_protos as admin
 from tests.fakes.identity import Keys
 from tests.fakes.retrieval import ingest_requests
 from tests.fakes.serving import until
-from tests.fixtures.servers import sqlite_url
 from tests.integration.gateway.isolation.world import Answer, World, body, world
 from tests.unit.gateway.access.test_permissions import METHODS
 
@@ -36,8 +37,8 @@ SEES_OTHERS = "sessions.others:read"
 
 
 @pytest.fixture
-async def mesh(keys: Keys, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(keys, tmp_path, METHODS, sqlite_url(tmp_path)) as made:
+async def mesh(keys: Keys, tmp_path: Path, migrated_sqlite: Callable[[Schema, Path], str]) -> AsyncIterator[World]:
+    async with world(keys, tmp_path, METHODS, migrated_sqlite(SCHEMA, tmp_path / "records/records.db")) as made:
         yield made
 
 
