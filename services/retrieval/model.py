@@ -216,12 +216,13 @@ class SearchMode(Enum):
 
 
 class Signal(Enum):
-    """What speaks for a passage: the cosine of the embeddings, BM25, that it holds the query's identifiers, or the
-    reranker."""
+    """What speaks for a passage: the cosine of the embeddings, BM25, that it holds the query's identifiers, a close
+    reading, or the reranker."""
 
     DENSE = "dense"
     LEXICAL = "lexical"
     EXACT = "exact"
+    READING = "reading"
     RERANK = "rerank"
 
 

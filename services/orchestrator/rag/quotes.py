@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from services.orchestrator.rag.amounts import asks_amount, has_figure, names_default
 from services.orchestrator.rag.names import names
-from services.runtime.language.detect import ENGLISH, UNKNOWN, function_words, language_of
+from services.runtime.language.detect import ENGLISH, UNKNOWN, language_of
 from services.runtime.language.markdown import FENCE
 from services.runtime.language.script import has_cjk, is_unspaced, latin_share
-from services.runtime.language.terms import question_terms, terms
+from services.runtime.language.terms import function_terms, question_terms, terms
 
 Floats = npt.NDArray[np.float32]
 
@@ -173,14 +173,9 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
 
 def _content(asked: Sequence[str], language: str) -> npt.NDArray[np.bool_]:
     """bool [terms]: which are no function words of the language; all where there are no others."""
-    function = ENGLISH_AMOUNT if language == ENGLISH else _function_terms(language)
+    function = ENGLISH_AMOUNT if language == ENGLISH else function_terms(language)
     content = np.array([term not in function for term in asked], dtype=np.bool_)
     return content if content.any() else ~content
-
-
-@lru_cache(maxsize=64)
-def _function_terms(language: str) -> frozenset[str]:
-    return frozenset(term for word in function_words(language) for term in terms(word))
 
 
 def _figures(question: QuoteQuestion, read: npt.NDArray[np.int64], trust: float) -> Floats:

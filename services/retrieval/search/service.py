@@ -1,7 +1,7 @@
 """Search: plan, embed if need be, ask the store, weigh, fuse, rerank if asked to, fetch, score the sentences."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,11 +26,11 @@ from services.retrieval.model import (
 )
 from services.retrieval.names import collection_name
 from services.retrieval.reranker import Reranker
-from services.retrieval.search import exact, sentences
+from services.retrieval.search import exact, reading, sentences
 from services.retrieval.search.fusion import Fused, Ranked
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
-from services.retrieval.search.reranking import Reranking, Scores
+from services.retrieval.search.reranking import Reranking
 from services.retrieval.search.twins import Twins
 from services.retrieval.search.weights import Weights, weigh
 from services.retrieval.store.base import VectorStore
@@ -81,14 +81,15 @@ class Search:
         embedded = time.perf_counter()
         with metrics.store_seconds("query"):
             ranking = await self._rank(index, embedder, planned, vector)
+            ranking, read = await self._read(index, embedder, ranking, planned, vector)
             best = await self._best(index, ranking.supported, planned)
         ranked = time.perf_counter()
         scores = await self._reranking.scores_or_none(planned.query, best) if best else {}
         reranked = time.perf_counter()
         if scores:
-            ranking = _ranked(ranking.with_scores(scores), ranking.identifiers, embedder, planned)
+            ranking = _ranked(ranking.scored(Signal.RERANK, scores), ranking.identifiers, embedder, planned)
         with metrics.store_seconds("query"):
-            hits = await self._fetch(index, embedder, ranking, planned, vector, request)
+            hits = await self._fetch(index, embedder, ranking, planned, vector, request, read)
         timings = {"store": time.perf_counter() - reranked + ranked - embedded}
         if vector is not None:
             timings["embed"] = embedded - started
@@ -135,6 +136,17 @@ class Search:
             candidates = exact.with_exact(candidates, holders, passages)
         return _ranked(candidates, [identifier.key for identifier in holders], embedder, planned)
 
+    async def _read(
+        self, index: Index, embedder: EmbedderSpec, ranking: "_Ranking", planned: SearchPlan, vector: Vector | None
+    ) -> tuple["_Ranking", reading.Read]:
+        """The best candidates ranked anew by what they say, and the passages that were fetched for that."""
+        if vector is None or not reading.can_read(planned) or len(ranking.supported) < 2:
+            return ranking, {}
+        ids = [passage_id for passage_id, _ in ranking.supported[: reading.DEPTH]]
+        read = await self._store.fetch(index, ids, True)
+        scores = reading.score(planned, vector, read, partial(embedder.worth, script=planned.script))
+        return _ranked(ranking.scored(Signal.READING, scores), ranking.identifiers, embedder, planned), read
+
     async def _best(self, index: Index, ranked: Sequence[Ranked], planned: SearchPlan) -> list[Passage]:
         """The passages that are to be reranked, best first."""
         if not planned.rerank:
@@ -151,7 +163,9 @@ class Search:
         planned: SearchPlan,
         vector: Vector | None,
         request: SearchRequest,
+        read: reading.Read,
     ) -> list[Hit]:
+        """The first hits, of which some passages are `read` already."""
         ranked, limit = ranking.supported, planned.limit
         worth = partial(embedder.worth, script=planned.script)
         with_sentences = request.include_embeddings or request.include_sentences
@@ -161,7 +175,8 @@ class Search:
         while at < len(ranked) and len(hits) < limit:
             best = ranked[at : at + max(limit - len(hits), REFILL if at else 0)]
             at += len(best)
-            fetched = await self._store.fetch(index, [passage_id for passage_id, _ in best], with_sentences)
+            missing = [passage_id for passage_id, _ in best if passage_id not in read]
+            fetched = {**read, **(await self._store.fetch(index, missing, with_sentences) if missing else {})}
             for passage_id, score in best:
                 if passage_id in fetched and not twins.seen(fetched[passage_id][0].text):
                     passage, own = fetched[passage_id]
@@ -186,10 +201,10 @@ class _Ranking:
     def unsupported(self) -> int:
         return len(self.fused.ranked) - len(self.supported)
 
-    def with_scores(self, scores: Scores) -> Candidates:
-        """The candidates with what the reranker says of some."""
+    def scored(self, signal: Signal, scores: Mapping[str, float]) -> Candidates:
+        """The candidates with what one more signal says of some."""
         ranked = sorted(scores.items(), key=lambda each: (-each[1], each[0]))
-        return replace(self.candidates, found={**self.candidates.found, Signal.RERANK: ranked})
+        return replace(self.candidates, found={**self.candidates.found, signal: ranked})
 
 
 def _ranked(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.retrieval.model import Candidates, Signal
-from services.retrieval.search import exact
+from services.retrieval.search import exact, reading
 from services.retrieval.search.plan import SearchPlan
 from services.runtime.language.detect import UNKNOWN
 
@@ -32,11 +32,19 @@ class Weights:
 def weigh(planned: SearchPlan, candidates: Candidates, share: float = 1.0) -> Weights:
     """The weights of the signals that found the candidates; `share`: how much BM25 counts beside the embedder, of what
     it counts beside all-MiniLM-L6-v2."""
-    weights = _reranked(_without_exact(planned, candidates, share), candidates)
+    weights = _reranked(_read(_without_exact(planned, candidates, share), candidates), candidates)
     if Signal.EXACT not in candidates.found:
         return weights
     by_signal = {**weights.by_signal, Signal.EXACT: exact.weight(weights.by_signal)}
     return Weights(by_signal, f"{weights.reason}; few passages hold the query's identifiers, and they come first")
+
+
+def _read(weights: Weights, candidates: Candidates) -> Weights:
+    """The weights with that of the reading, where some of the candidates were read."""
+    if Signal.READING not in candidates.found:
+        return weights
+    read = sum(weights.by_signal.values()) * (reading.NEAR + reading.WORDS)
+    return Weights({**weights.by_signal, Signal.READING: read}, weights.reason)
 
 
 def _reranked(weights: Weights, candidates: Candidates) -> Weights:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
+from services.runtime.language.detect import function_words
 from services.runtime.language.script import CJK, UNSPACED, has_cjk
 
 _STOP = """
@@ -96,6 +97,12 @@ def question_terms(text: str) -> list[str]:
     """The terms of a question, each once."""
     plain = _CJK_QUESTION.sub(" ", text) if has_cjk(text) else text
     return list(dict.fromkeys(terms(plain)))
+
+
+@lru_cache(maxsize=64)
+def function_terms(language: str) -> frozenset[str]:
+    """The terms of the language's function words."""
+    return frozenset(term for word in function_words(language) for term in terms(word))
 
 
 @lru_cache(maxsize=65536)

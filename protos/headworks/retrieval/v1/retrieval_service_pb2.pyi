@@ -746,7 +746,7 @@ class SignalWeight(_message.Message):
     SIGNAL_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     signal: _builtins.str
-    """"dense", "lexical", "exact" or "rerank"."""
+    """"dense", "lexical", "exact", "reading" or "rerank"."""
     weight: _builtins.float
     """Its weight; 0 where it is not used."""
     def __init__(
@@ -822,7 +822,8 @@ class SignalScore(_message.Message):
     signal: _builtins.str
     """"dense" (cosine), "lexical" (BM25) or "exact": from 0 to 1, how well the passage holds the query's identifiers. 1:
     its title, a heading or its document's id has them; 0.75: its text; 0.5: they begin longer ones. The mean over all.
-    "rerank": the reranker's own score, from 0 to 1.
+    "reading": from 0 to 1, how near its nearest two sentences are and how many of the query's words it holds. "rerank":
+    the reranker's own score, from 0 to 1.
     """
     score: _builtins.float
     """The signal's own score. Cosines are what they would be of all-minilm-l6-v2, whatever the embedder."""
