@@ -6,12 +6,12 @@ sentence or two, and has most of its words at once, in it or above it. Sentences
 that no model is asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from services.retrieval.model import Passage, Sentences, Vector
 from services.retrieval.search import sentences
 from services.retrieval.search.plan import SearchPlan
-from services.runtime.language.terms import function_terms, question_terms
+from services.runtime.language.terms import folded, function_terms, question_terms
 
 DEPTH = 10
 """How many of the best are read."""
@@ -30,8 +30,10 @@ def can_read(planned: SearchPlan) -> bool:
 def score(planned: SearchPlan, vector: Vector, read: Read, worth: sentences.Worth) -> Mapping[str, float]:
     """0 to 1 for each passage, by its id."""
     asked = _content(planned.query, planned.language)
+    # What folding does to ASCII but for lower case matters little here, and takes a hundred times as long.
+    fold = str.lower if planned.query.isascii() else folded
     return {
-        passage_id: (NEAR * _nearness(own, vector, worth) + WORDS * _held(asked, passage)) / (NEAR + WORDS)
+        passage_id: (NEAR * _nearness(own, vector, worth) + WORDS * _held(asked, passage, fold)) / (NEAR + WORDS)
         for passage_id, (passage, own) in read.items()
     }
 
@@ -44,10 +46,10 @@ def _nearness(own: Sentences | None, vector: Vector, worth: sentences.Worth) -> 
     return max(0.0, sum(nearest) / SENTENCES)
 
 
-def _held(asked: Sequence[str], passage: Passage) -> float:
+def _held(asked: Sequence[str], passage: Passage, fold: Callable[[str], str]) -> float:
     """The share of the terms that begin, or are within, a word of the passage or of what stands above it: near enough
     to BM25's words, and a hundredth of the time."""
-    text = " ".join((passage.title, *passage.headings, passage.text)).lower()
+    text = fold(" ".join((passage.title, *passage.headings, passage.text)))
     return sum(term in text for term in asked) / len(asked) if asked else 0.0
 
 

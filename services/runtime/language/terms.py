@@ -73,10 +73,19 @@ _ARABIC_ROOT = 3
 """Letters that are left at least where Arabic's article goes."""
 
 
+def folded(text: str) -> str:
+    """Lower case, compatibility forms folded, accents, possessives, elisions and the commas of thousands off."""
+    text = _THOUSANDS.sub("", _APOSTROPHE.sub("", _ELISION.sub(" ", text.lower())))
+    if text.isascii():
+        return text
+    apart = unicodedata.normalize("NFKD", _FRACTION.sub(" ", text))
+    return unicodedata.normalize("NFC", apart.translate(_FOLDED))
+
+
 def terms(text: str) -> list[str]:
     """The terms of a passage or a sentence, in order, stop words left out."""
     found: list[str] = []
-    for match in _RUN.finditer(_normal(text)):
+    for match in _RUN.finditer(folded(text)):
         run = match[0]
         if match["cjk"]:
             found.extend(run)
@@ -135,12 +144,3 @@ def _without_ending(word: str) -> str:
 def _without_article(word: str) -> str:
     article = _ARABIC_ARTICLE.match(word)
     return word[article.end() :] if article and len(word) - article.end() >= _ARABIC_ROOT else word
-
-
-def _normal(text: str) -> str:
-    """Lower case, compatibility forms folded, accents, possessives, elisions and the commas of thousands off."""
-    text = _THOUSANDS.sub("", _APOSTROPHE.sub("", _ELISION.sub(" ", text.lower())))
-    if text.isascii():
-        return text
-    folded = unicodedata.normalize("NFKD", _FRACTION.sub(" ", text))
-    return unicodedata.normalize("NFC", folded.translate(_FOLDED))

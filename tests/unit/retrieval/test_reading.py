@@ -24,7 +24,7 @@ from services.retrieval.reranker import NO_RERANKER
 from services.retrieval.search import reading
 from services.retrieval.search.plan import plan
 from services.retrieval.search.service import Search
-from services.runtime.embedders import MINILM
+from services.runtime.embedders import E5, MINILM
 from tests.fakes.retrieval import FakeEmbedder, vector_of
 
 QUERY = "how do the cats sleep"
@@ -134,3 +134,10 @@ def test_words_of_content_count_in_the_text_and_above_it(query: str, share: floa
     passage = Passage("p", "d", "All of Cats", "", ("Nights",), 0, (0, 9), "They sleep.")
     scores = reading.score(plan(SearchRequest("docs", query)), vector_of(query), {"p": (passage, None)}, float)
     assert scores["p"] == pytest.approx(share * reading.WORDS / (reading.NEAR + reading.WORDS))
+
+
+def test_accents_of_a_question_are_taken_off_the_text_too() -> None:
+    passage = Passage("p", "d", "", "", (), 0, (0, 9), "Con đập giữ nước.")
+    query = "con đập giữ nước"
+    scores = reading.score(plan(SearchRequest("docs", query), E5), vector_of(query), {"p": (passage, None)}, float)
+    assert scores["p"] == pytest.approx(reading.WORDS / (reading.NEAR + reading.WORDS))
