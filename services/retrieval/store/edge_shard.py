@@ -10,7 +10,8 @@ vectors that are not indexed are compared one by one.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,9 @@ class Shard:
     @classmethod
     def create(cls, folder: Path) -> "Shard":
         """An empty one in an empty folder."""
-        shard = cls(edge.EdgeShard.create(str(folder), _config()))
-        try:
+        with closed_on_error(cls(edge.EdgeShard.create(str(folder), _config()))) as shard:
             shard.index_fields()
-        except BaseException:
-            shard.close()
-            raise
-        return shard
+            return shard
 
     @classmethod
     def load(cls, folder: Path) -> "Shard":
@@ -130,6 +127,16 @@ class Shard:
 
     def close(self) -> None:
         self._shard.close()
+
+
+@contextmanager
+def closed_on_error(shard: Shard) -> Iterator[Shard]:
+    """Whoever keeps the error keeps no files open by it."""
+    try:
+        yield shard
+    except BaseException:
+        shard.close()
+        raise
 
 
 def _config() -> edge.EdgeConfig:

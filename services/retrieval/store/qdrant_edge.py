@@ -18,9 +18,9 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ from services.retrieval import metrics
 from services.retrieval.errors import CollectionBroken, CollectionExists, StoreFull
 from services.retrieval.model import Candidates, CollectionKey, StoreQuery
 from services.retrieval.store import edge_shard
-from services.retrieval.store.edge_shard import Shard
+from services.retrieval.store.edge_shard import Shard, closed_on_error
 from services.retrieval.store.engine import (
     About,
     Amend,
@@ -229,7 +229,7 @@ class EdgeEngine:
             try:
                 if not await _optimized(spare, still):
                     return
-                with _closed_on_error(await self._run(lambda: Shard.load(spare))) as shard:
+                with closed_on_error(await self._run(lambda: Shard.load(spare))) as shard:
                     async with self._writing(self._folders.folder(key)):
                         if not still():
                             await self._run(shard.close)
@@ -361,7 +361,7 @@ class EdgeEngine:
         self._space.check()
         folder = self._folders.make(key)
         try:
-            with _closed_on_error(Shard.create(folder)) as shard:
+            with closed_on_error(Shard.create(folder)) as shard:
                 marked = Marked(about, {}).with_shard(key.generation, folder, 0)
                 self._mark(key, marked)
                 return _Open(key, shard, marked.shards[key.generation])
@@ -393,7 +393,7 @@ class EdgeEngine:
         self._folders.remove_spares(key, at)
         self._folders.begin_opening(key)
         try:
-            with _closed_on_error(Shard.load(at.folder)) as shard:
+            with closed_on_error(Shard.load(at.folder)) as shard:
                 shard.probe()
                 if not self._space.short:
                     shard.index_fields()
@@ -463,16 +463,6 @@ class EdgeEngine:
 
     async def _run(self, work: Callable[[], T], collection: str = "") -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, _guarded, work, collection)
-
-
-@contextmanager
-def _closed_on_error(shard: Shard) -> Iterator[Shard]:
-    """Whoever keeps the error keeps no files open by it."""
-    try:
-        yield shard
-    except BaseException:
-        shard.close()
-        raise
 
 
 def _guarded(work: Callable[[], T], collection: str) -> T:
