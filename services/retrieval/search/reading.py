@@ -7,9 +7,9 @@ that no model is asked.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-from services.retrieval.model import Passage, Sentences, Vector
-from services.retrieval.search import sentences
+from services.retrieval.model import Passage, Sentences, SentenceScores
 from services.retrieval.search.plan import SearchPlan
 from services.runtime.language.terms import folded, function_terms, question_terms
 
@@ -19,7 +19,14 @@ SENTENCES = 2
 # What the sentences and the words count, where dense and lexical count one together. Chosen on the tuned part of
 # bench.documents and on XQuAD; from 0.5 and 0.2 to 1.2 and 0.6 they give nearly the same.
 NEAR, WORDS = 0.9, 0.44
-Read = Mapping[str, tuple[Passage, Sentences | None]]
+
+
+class Read(NamedTuple):
+    """A passage that was fetched, with its sentences and how near each is to the query; None for what is not asked."""
+
+    passage: Passage
+    sentences: Sentences | None
+    scores: SentenceScores | None
 
 
 def can_read(planned: SearchPlan) -> bool:
@@ -27,22 +34,20 @@ def can_read(planned: SearchPlan) -> bool:
     return planned.embed and planned.read and planned.lexical is not None
 
 
-def score(planned: SearchPlan, vector: Vector, read: Read, worth: sentences.Worth) -> Mapping[str, float]:
+def score(planned: SearchPlan, read: Mapping[str, Read]) -> Mapping[str, float]:
     """0 to 1 for each passage, by its id."""
     asked = _content(planned.query, planned.language)
     # What folding does to ASCII but for lower case matters little here, and takes a hundred times as long.
     fold = str.lower if planned.query.isascii() else folded
     return {
-        passage_id: (NEAR * _nearness(own, vector, worth) + WORDS * _held(asked, passage, fold)) / (NEAR + WORDS)
-        for passage_id, (passage, own) in read.items()
+        passage_id: (NEAR * _nearness(each.scores) + WORDS * _held(asked, each.passage, fold)) / (NEAR + WORDS)
+        for passage_id, each in read.items()
     }
 
 
-def _nearness(own: Sentences | None, vector: Vector, worth: sentences.Worth) -> float:
+def _nearness(scored: SentenceScores | None) -> float:
     """The mean of the nearest sentences' scores; of one that is alone, half."""
-    if own is None:
-        return 0.0
-    nearest = sorted(sentences.score(own, vector, worth).scores, reverse=True)[:SENTENCES]
+    nearest = sorted(scored.scores, reverse=True)[:SENTENCES] if scored else ()
     return max(0.0, sum(nearest) / SENTENCES)
 
 

@@ -1,7 +1,7 @@
 """Search: plan, embed if need be, ask the store, weigh, fuse, rerank if asked to, fetch, score the sentences."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,6 +20,8 @@ from services.retrieval.model import (
     SearchMode,
     SearchRequest,
     SearchResult,
+    Sentences,
+    SentenceScores,
     Signal,
     StoreQuery,
     Vector,
@@ -30,6 +32,7 @@ from services.retrieval.search import exact, reading, sentences
 from services.retrieval.search.fusion import Fused, Ranked
 from services.retrieval.search.plan import SearchPlan, plan, without_vector
 from services.retrieval.search.queries import Queries
+from services.retrieval.search.reading import Read
 from services.retrieval.search.reranking import Reranking
 from services.retrieval.search.twins import Twins
 from services.retrieval.search.weights import Weights, weigh
@@ -138,14 +141,22 @@ class Search:
 
     async def _read(
         self, index: Index, embedder: EmbedderSpec, ranking: "_Ranking", planned: SearchPlan, vector: Vector | None
-    ) -> tuple["_Ranking", reading.Read]:
+    ) -> tuple["_Ranking", dict[str, Read]]:
         """The best candidates ranked anew by what they say, and the passages that were fetched for that."""
         if vector is None or not reading.can_read(planned) or len(ranking.supported) < 2:
             return ranking, {}
         ids = [passage_id for passage_id, _ in ranking.supported[: reading.DEPTH]]
-        read = await self._store.fetch(index, ids, True)
-        scores = reading.score(planned, vector, read, partial(embedder.worth, script=planned.script))
+        worth = partial(embedder.worth, script=planned.script)
+        read = await self._open(index, ids, True, partial(sentences.score, query=vector, worth=worth))
+        scores = reading.score(planned, read)
         return _ranked(ranking.scored(Signal.READING, scores), ranking.identifiers, embedder, planned), read
+
+    async def _open(
+        self, index: Index, ids: Sequence[str], with_sentences: bool, scored: Callable[[Sentences], SentenceScores]
+    ) -> dict[str, Read]:
+        """Those of the passages that are there."""
+        fetched = await self._store.fetch(index, ids, with_sentences)
+        return {one: Read(passage, own, scored(own) if own else None) for one, (passage, own) in fetched.items()}
 
     async def _best(self, index: Index, ranked: Sequence[Ranked], planned: SearchPlan) -> list[Passage]:
         """The passages that are to be reranked, best first."""
@@ -163,7 +174,7 @@ class Search:
         planned: SearchPlan,
         vector: Vector | None,
         request: SearchRequest,
-        read: reading.Read,
+        read: dict[str, Read],
     ) -> list[Hit]:
         """The first hits, of which some passages are `read` already."""
         ranked, limit = ranking.supported, planned.limit
@@ -176,13 +187,15 @@ class Search:
             best = ranked[at : at + max(limit - len(hits), REFILL if at else 0)]
             at += len(best)
             missing = [passage_id for passage_id, _ in best if passage_id not in read]
-            fetched = {**read, **(await self._store.fetch(index, missing, with_sentences) if missing else {})}
+            if missing:
+                score_of = partial(sentences.score, query=vector, worth=worth)
+                read = read | await self._open(index, missing, with_sentences, score_of)
             for passage_id, score in best:
-                if passage_id in fetched and not twins.seen(fetched[passage_id][0].text):
-                    passage, own = fetched[passage_id]
-                    embedded = own if request.include_embeddings else None
-                    scored = sentences.score(own, vector, worth) if own and request.include_sentences else None
-                    hits.append(Hit(passage, score, ranking.fused.signals(passage_id), embedded, scored))
+                if passage_id in read and not twins.seen(read[passage_id].passage.text):
+                    passage, own, near = read[passage_id]
+                    embedded, scored = request.include_embeddings, request.include_sentences
+                    signals = ranking.fused.signals(passage_id)
+                    hits.append(Hit(passage, score, signals, own if embedded else None, near if scored else None))
         return hits[:limit]
 
 

@@ -21,8 +21,9 @@ from services.retrieval.model import (
     StoreQuery,
 )
 from services.retrieval.reranker import NO_RERANKER
-from services.retrieval.search import reading
+from services.retrieval.search import reading, sentences
 from services.retrieval.search.plan import plan
+from services.retrieval.search.reading import Read
 from services.retrieval.search.service import Search
 from services.runtime.embedders import E5, MINILM
 from tests.fakes.retrieval import FakeEmbedder, vector_of
@@ -121,8 +122,9 @@ async def test_only_the_best_are_read_and_fetched_once() -> None:
 def test_a_passage_is_as_near_as_its_nearest_two_sentences_and_half_as_near_with_one() -> None:
     planned, vector = plan(SearchRequest("docs", "zebra")), vector_of("zebra")
     texts = {"one": ["zebra"], "two": ["zebra", "zebra"], "among": ["ant", "zebra", "bee", "zebra"], "none": ["ant"]}
-    read = {name: (Store()._passage("none"), _sentences(own)) for name, own in texts.items()}
-    scores = reading.score(planned, vector, {**read, "unread": (Store()._passage("none"), None)}, float)
+    passage = Store()._passage("none")
+    read = {name: Read(passage, None, sentences.score(_sentences(own), vector)) for name, own in texts.items()}
+    scores = reading.score(planned, {**read, "unread": Read(passage, None, None)})
     share = reading.NEAR / (reading.NEAR + reading.WORDS)
     assert scores == pytest.approx({"one": share / 2, "two": share, "among": share, "none": 0, "unread": 0}, abs=0.01)
 
@@ -132,12 +134,12 @@ def test_a_passage_is_as_near_as_its_nearest_two_sentences_and_half_as_near_with
 )
 def test_words_of_content_count_in_the_text_and_above_it(query: str, share: float) -> None:
     passage = Passage("p", "d", "All of Cats", "", ("Nights",), 0, (0, 9), "They sleep.")
-    scores = reading.score(plan(SearchRequest("docs", query)), vector_of(query), {"p": (passage, None)}, float)
+    scores = reading.score(plan(SearchRequest("docs", query)), {"p": Read(passage, None, None)})
     assert scores["p"] == pytest.approx(share * reading.WORDS / (reading.NEAR + reading.WORDS))
 
 
 def test_accents_of_a_question_are_taken_off_the_text_too() -> None:
     passage = Passage("p", "d", "", "", (), 0, (0, 9), "Con đập giữ nước.")
     query = "con đập giữ nước"
-    scores = reading.score(plan(SearchRequest("docs", query), E5), vector_of(query), {"p": (passage, None)}, float)
+    scores = reading.score(plan(SearchRequest("docs", query), E5), {"p": Read(passage, None, None)})
     assert scores["p"] == pytest.approx(reading.WORDS / (reading.NEAR + reading.WORDS))
