@@ -48,7 +48,7 @@ from tests.fakes.openai_upstream import (
 from tests.fakes.serving import until
 
 ENTRY = CatalogueEntry(
-    "small", EngineKind.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096, connect_seconds=2,
+    "small", EngineKind.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096,
     first_byte_seconds=5, idle_seconds=5, connections=2,
 )  # fmt: skip
 ASKED = Generation((Message(Role.USER, "why?"),))
@@ -562,7 +562,7 @@ async def stalls(exchange: Exchange) -> None:
 )
 async def test_silence_has_limits(behaviour: Behaviour, limit: str) -> None:
     fake = FakeOpenAi(behaviour)
-    limits = {"connect_seconds": 0.1, "first_byte_seconds": 0.1, "idle_seconds": 0.1}
+    limits = {"first_byte_seconds": 0.1, "idle_seconds": 0.1}
     error = await failure(fake, **limits)
     assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
     assert f"within 0.1 seconds: its `{limit}` in the model catalogue" in error.message
