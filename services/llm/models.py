@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from services.llm.catalogue import file
@@ -18,6 +19,7 @@ from services.llm.routing.bare import RoutedBare
 from services.llm.routing.choice import Weighed
 from services.llm.routing.generator import RoutedGenerator
 from services.llm.routing.route import Route, own_route
+from services.llm.routing.shared import SharedBreakers
 from services.llm.routing.target import Target
 from services.llm.settings import LlmSettings, proxy_of
 from services.runtime.errors import ModelNotFound
@@ -120,6 +122,15 @@ class ModelFactory:
             raise ValueError(f"nothing here runs the engine {entry.engine} of the model {entry.name!r}")
         endpoint = endpoint_of(entry, key_of(entry, self._secret), proxy_of(entry.base_url))
         return OpenAiEngine(self._client, endpoint)
+
+
+async def share_breakers(redis_url: str, models: ModelFactory, resources: AsyncExitStack) -> None:
+    """What processes learn of the models that fail they tell one another, where there is a Redis. Closed with
+    `resources`."""
+    if redis_url:
+        shared = SharedBreakers(redis_url, models.targets.values())
+        await shared.open()
+        resources.push_async_callback(shared.aclose)
 
 
 def read_file(settings: LlmSettings, older: Path | None, older_name: str) -> CatalogueFile:

@@ -157,15 +157,15 @@ class RouteForm(Strict):
     attempts: int = Field(4, ge=1, le=16)
     retry_share: float = Field(0.2, ge=0, le=1)
     first_token_seconds: float = Field(15, gt=0)
-    on: dict[Fault, Remedy] = {}
+    faults: dict[Fault, Remedy] = {}
     hedge: HedgeForm | None = None
 
-    @field_validator("on")
+    @field_validator("faults")
     @classmethod
-    def _not_ours(cls, on: dict[Fault, Remedy]) -> dict[Fault, Remedy]:
-        if Fault.OURS in on:
+    def _not_ours(cls, faults: dict[Fault, Remedy]) -> dict[Fault, Remedy]:
+        if Fault.OURS in faults:
             raise ValueError("for a fault of this side, such as the caller's deadline, there is no remedy")
-        return on
+        return faults
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -186,7 +186,7 @@ class RouteForm(Strict):
             self.attempts,
             self.retry_share,
             self.first_token_seconds,
-            self.on,
+            self.faults,
             HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
         )
 

@@ -29,8 +29,8 @@ class HedgeSpec:
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
     """`attempts` of one call at most; of all calls this `retry_share` may be attempts that are made again.
-    `first_token_seconds`: how long a target may take to begin its answer while another could be asked. `on`: what is
-    done about faults otherwise than REMEDIES says."""
+    `first_token_seconds`: how long a target may take to begin its answer while another could be asked. `faults`: what
+    is done about them otherwise than REMEDIES says."""
 
     name: str
     targets: tuple[TargetSpec, ...]
@@ -39,7 +39,7 @@ class RouteSpec:
     attempts: int = 4
     retry_share: float = 0.2
     first_token_seconds: float = 15
-    on: Mapping[Fault, Remedy] = field(default_factory=dict)
+    faults: Mapping[Fault, Remedy] = field(default_factory=dict)
     hedge: HedgeSpec | None = None
 
     def entry(self, targets: Mapping[str, CatalogueEntry]) -> CatalogueEntry:

@@ -64,7 +64,7 @@ class Route:
         self._by_name = {one.target.name: one.target for one in targets}
         self._retries = Allowance(spec.retry_share)
         self._hedges = Allowance(spec.hedge.share if spec.hedge else 0.0, burst=3.0)
-        self._remedies = {**REMEDIES, **spec.on}
+        self._remedies = {**REMEDIES, **spec.faults}
 
     def target(self, name: str) -> Target:
         """KeyError where the route does not lead there."""

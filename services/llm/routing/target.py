@@ -1,5 +1,6 @@
 """A target of routes: a model of the catalogue with what is known of its health and load in this process."""
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -40,6 +41,13 @@ class Target:
     @property
     def name(self) -> str:
         return self.entry.name
+
+    @property
+    def identity(self) -> str:
+        """The same in all processes that ask the same model at the same place with the same key."""
+        entry = self.entry
+        at = "\0".join((entry.name, entry.base_url, entry.model, entry.lora, entry.api_key_env, entry.api_key_file))
+        return hashlib.blake2b(at.encode(), digest_size=16).hexdigest()
 
     @property
     def ready(self) -> bool:

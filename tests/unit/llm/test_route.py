@@ -139,13 +139,13 @@ async def test_what_no_other_target_can_mend_is_raised(fault: Fault, error: Call
 
 async def test_a_route_may_say_otherwise() -> None:
     engines = Engines(a=lambda: UpstreamRefused("no", code="content_filter"))
-    by, _ = await asked(route_of("a", "b:1", on={Fault.CONTENT_POLICY: Remedy.OTHER}), engines)
+    by, _ = await asked(route_of("a", "b:1", faults={Fault.CONTENT_POLICY: Remedy.OTHER}), engines)
     assert by == "b"
     engines = Engines(a=unavailable)
     with pytest.raises(UpstreamUnavailable):
-        await asked(route_of("a", "b:1", on={Fault.OVERLOAD: Remedy.NEVER}), engines)
+        await asked(route_of("a", "b:1", faults={Fault.OVERLOAD: Remedy.NEVER}), engines)
     engines = Engines(a=[unavailable, "well"])
-    assert (await asked(route_of("a", "b:1", on={Fault.OVERLOAD: Remedy.AGAIN}), engines))[0] == "a"
+    assert (await asked(route_of("a", "b:1", faults={Fault.OVERLOAD: Remedy.AGAIN}), engines))[0] == "a"
 
 
 async def test_the_last_one_left_is_asked_again() -> None:
