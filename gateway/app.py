@@ -28,6 +28,9 @@ from gateway.faces.callers import Callers
 from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
+from gateway.faces.http.mcp.agents import AgentTools
+from gateway.faces.http.mcp.collections import CollectionTools
+from gateway.faces.http.mcp.face import McpFace
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.openai.stores.files import FilesFace
 from gateway.faces.http.openai.stores.vector_stores import VectorStoresFace
@@ -166,7 +169,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
-    faces = (openai, FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval))
+    mcp = McpFace([AgentTools(orchestrator, runs), CollectionTools(retrieval, guards)], settings.mcp_origins)
+    await mcp.open(resources)
+    faces = (openai, FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval), mcp)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)

@@ -77,6 +77,7 @@ HTTP: Mapping[str, Needs] = {
     "POST /v1/rerank": nothing,
     "POST /v2/rerank": nothing,
     "POST /v1/search": nothing,
+    "POST /mcp": nothing,
     "GET /v1/models": plain("models.read:*"),
     "GET /v1/models/{model}": of_param("models.read", "model"),
     "POST /v1/files": plain("files.write:*"),

@@ -31,12 +31,13 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Body:
     """An answer's body, or, unless it is `whole`, a part of one that goes out at once. `waits_for`: what a comment says
-    of the silence that follows a part of a stream."""
+    of the silence that follows a part of a stream. `status`: of a whole answer."""
 
     content_type: str
     data: bytes
     whole: bool = False
     waits_for: str = ""
+    status: int = 200
 
 
 def as_json(value: Any) -> Body:
