@@ -29,6 +29,9 @@ from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.anthropic.face import AnthropicFace
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
+from gateway.faces.http.mcp.agents import AgentTools
+from gateway.faces.http.mcp.collections import CollectionTools
+from gateway.faces.http.mcp.face import McpFace
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.openai.stores.files import FilesFace
@@ -169,7 +172,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
-    faces = (openai, AnthropicFace(chat), FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval))
+    mcp = McpFace([AgentTools(orchestrator, runs), CollectionTools(retrieval, guards)], settings.mcp_origins)
+    await mcp.open(resources)
+    faces = (openai, AnthropicFace(chat), FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval), mcp)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)
