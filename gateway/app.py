@@ -41,6 +41,7 @@ from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.faces.native.agents import following
 from gateway.faces.native.forward import Forward, handlers
+from gateway.faces.native.models import with_health
 from gateway.faces.native.screened import ScreenedMethods
 from gateway.identity.addresses import CallerAddresses
 from gateway.identity.assembly import open_credentials
@@ -155,7 +156,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     channels = [(service, orchestrator) for service in BEHIND]
     channels += [(service, retrieval) for service in OF_DOCUMENTS]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    forward = Forward(routes | following(agents, routes) | ScreenedMethods(runs, orchestrator).handlers())
+    own = following(agents, routes) | with_health(bare, routes) | ScreenedMethods(runs, orchestrator).handlers()
+    forward = Forward(routes | own)
 
     def add(server: grpc.aio.Server) -> None:
         add_admin(server)

@@ -21,6 +21,7 @@ from services.llm.models import DEFAULT
 from services.llm.needs import Needs
 from services.llm.openai.engine import completion
 from services.llm.price import Price
+from services.llm.target_health import TargetHealth
 from services.llm.tokens import TokenTally
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded, DomainError
@@ -53,6 +54,11 @@ class BareCalls:
     def entries(self) -> Sequence[CatalogueEntry]:
         """Of the catalogue."""
         return [handle.entry for handle in self._handles.values()]
+
+    def health(self, name: str) -> Sequence[TargetHealth]:
+        """How the targets of a route are, as this gateway finds them; nothing of another name."""
+        model = self._handles.get(name)
+        return model.health() if model is not None else ()
 
     async def complete(self, request: BareRequest, call: Call) -> bytes:
         """The completion's JSON, once it is settled. Raises a DomainError."""
@@ -117,6 +123,8 @@ class _UpstreamCall:
         metrics.CALLS.labels(self._model.entry.name, outcome).inc()
         if self._asked and (outcome == "cancelled" or isinstance(error, DeadlineExceeded)):
             self.call.begin()  # the model was asked, and works until it learns that its caller has left
+        elif isinstance(error, DomainError) and error.begun:
+            self.call.begin()  # it has read what it was sent
         self.call.close(outcome)
 
     def ask(self, call: Call) -> AbstractAsyncContextManager[BareReply]:
