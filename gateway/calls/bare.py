@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Protocol
 
+from gateway.calls import bare_cached as cached
 from gateway.calls import metrics
 from gateway.calls.bare_answer import BareAnswer, as_events
 from gateway.calls.bare_fields import restrict
@@ -16,6 +17,7 @@ from gateway.calls.pipeline import answered
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.client import UpstreamReply
+from services.llm.endpoint import ModelEndpoint
 from services.llm.handle import BareHandle
 from services.llm.models import DEFAULT
 from services.llm.openai.engine import completion
@@ -56,39 +58,51 @@ class BareCalls:
     async def complete(self, request: BareRequest, call: Call) -> bytes:
         """The completion's JSON, once it is settled. Raises a DomainError."""
         upstream = await self._admit(request, call)
+        turn = upstream.call.turn
         with upstream:
-            async with upstream.ask(request, call) as reply:
+            if turn.answer is not None:
                 upstream.begin()
-                try:
-                    data = upstream.answer.whole(await reply.whole())
-                except (DomainError, asyncio.CancelledError):
-                    if not upstream.answer.chunks:
-                        upstream.answer.lose(reply.taken)
-                    raise
+                data = upstream.answer.whole(turn.answer.body)
+            else:
+                data = await self._asked(upstream, request, call)
+                cached.offer(upstream.call, upstream.answer.completion)
             await upstream.call.settle()
-            return data
+            return cached.noted(data, turn)
 
     async def stream(self, request: BareRequest, call: Call) -> AsyncGenerator[bytes, None]:
         """The completion as server-sent events; its end goes out once it is settled. An error before the first of them
         is raised like any other; so is one after it, and whoever writes the events reports it in one."""
         upstream = await self._admit(request, call)
         with upstream:
-            portions = _portions(upstream, upstream.ask(request, call))
+            portions = _stored(upstream) if upstream.hit else _portions(upstream, upstream.ask(request, call))
             async with aclosing(answered(upstream.call, portions, upstream.answer)) as parts:
                 async for part in parts:
+                    if upstream.answer.completion is not None:
+                        cached.offer(upstream.call, upstream.answer.completion)
                     yield part
+
+    async def _asked(self, upstream: "_UpstreamCall", request: BareRequest, call: Call) -> bytes:
+        async with upstream.ask(request, call) as reply:
+            upstream.begin()
+            try:
+                return upstream.answer.whole(await reply.whole())
+            except (DomainError, asyncio.CancelledError):
+                if not upstream.answer.chunks:
+                    upstream.answer.lose(reply.taken)
+                raise
 
     async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
         handle = self._handles[request.model]
         restrict(request.body, handle.entry)
         texts = request.texts
         tally = TokenTally(request.counted, handle.entry.context_length, request.media)
-        asked = request.asked(handle.entry, texts, tally.counts.read)
+        compared = cached.asked(call, request.body, handle.entry)
+        asked = request.asked(handle.entry, texts, tally.counts.read, compared)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
             tally = TokenTally(request.counted, handle.entry.context_length, request.media)
-        if not request.stream:
+        if not request.stream and admitted.turn.answer is None:
             request.bound(admitted.room(), handle.entry)
         return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))
 
@@ -103,6 +117,15 @@ class _UpstreamCall:
         self.call = call
         self.answer = answer
 
+    @property
+    def endpoint(self) -> ModelEndpoint:
+        return self._handle.endpoint
+
+    @property
+    def hit(self) -> bool:
+        """Whether the cache has the answer: the upstream is not asked."""
+        return self.call.turn.answer is not None
+
     def __enter__(self) -> None:
         pass
 
@@ -110,7 +133,8 @@ class _UpstreamCall:
         if isinstance(error, DomainError) and self.call.screen is not None:
             _screen(error, self.call.screen)
         outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
-        metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
+        if not self.hit:
+            metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
         if self._asked and (outcome == "cancelled" or isinstance(error, DeadlineExceeded)):
             self.call.begin()  # the model was asked, and works until it learns that its caller has left
         self.call.close(outcome)
@@ -123,8 +147,10 @@ class _UpstreamCall:
         self._asked = True
 
     def begin(self) -> None:
-        """The upstream answers."""
+        """The upstream answers, or the cache in its place."""
         self.call.begin()
+        if self.hit:
+            return
         metrics.FIRST.labels(self._handle.entry.name).observe(time.monotonic() - self._started)
 
 
@@ -139,6 +165,17 @@ def _screen(error: DomainError, screen: Screen) -> None:
 def _screened(text: str, screen: Screen) -> str:
     released = screen().whole(text)
     return released.text if released.blocked is None else f"{released.text}…"
+
+
+async def _stored(upstream: _UpstreamCall) -> AsyncGenerator[bytes | None, None]:
+    """The cache's answer, as one portion of a stream."""
+    turn = upstream.call.turn
+    if turn.answer is None:
+        raise LookupError("there is no such answer")
+    upstream.begin()
+    whole = completion(upstream.endpoint, turn.answer.body)
+    whole.json[cached.FIELD] = cached.field(turn)
+    yield as_events(whole)
 
 
 async def _portions(

@@ -8,6 +8,7 @@ import orjson
 from gateway.calls import metrics
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
+from gateway.calls.collected import CollectedChunks
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
@@ -65,8 +66,9 @@ class HeldChunks(HeldStream[Chunk, bytes]):
 
 class BareAnswer:
     """One answer of an upstream. `over`: the upstream is at its end. `failed`: the error that has ended its answer,
-    to be raised when what came before it has gone out. `chunks`: how many have come. The message's end goes out last,
-    and after it its usage, in a chunk of its own, to those who asked for it."""
+    to be raised when what came before it has gone out. `chunks`: how many have come. `completion`: all of it as one
+    JSON, where the cache wants it. The message's end goes out last, and after it its usage, in a chunk of its own, to
+    those who asked for it."""
 
     def __init__(self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally) -> None:
         self._call = call
@@ -84,6 +86,8 @@ class BareAnswer:
         self._finished: set[int] = set()
         self._counter = usage.ChunkCounter(tally)
         self._sent = False
+        self._collected = CollectedChunks() if call.turn.keeps and request.stream else None
+        self.completion: Json | None = None
         self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
@@ -104,6 +108,7 @@ class BareAnswer:
             chunk.json["usage"] = told
             chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
+        self.completion = chunk.json
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
         return data
 
@@ -134,6 +139,9 @@ class BareAnswer:
         reason = self._finish_reason or ("tool_calls" if self._form.calls.made else "stop")
         self._call.finish(reason)
         usage.check(self._endpoint.name, self._tally)
+        if self._collected is not None:
+            used = usage.usage_of(self._tally.reported, self._tally)
+            self.completion = self._collected.completion(self._form.head, self._finish_reason, used)
         end = _joined([*out, *self._end]) if self._finish_reason else _joined(out) + self._ends(reason)
         return end + self._last_chunk() + DONE_EVENT
 
@@ -168,6 +176,8 @@ class BareAnswer:
                         self._form.complete(chunk)
                         self._alike.learn(data, chunk, self._form.complete)
                     read.append(chunk)
+                    if self._collected is not None:
+                        self._collected.add(chunk)
                 except DomainError as error:
                     self.lose(data)
                     if not read:

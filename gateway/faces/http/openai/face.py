@@ -19,6 +19,7 @@ from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.agents import VERSION_DIGITS
 from gateway.calls.bare import BareCalls
 from gateway.calls.embed import EmbedCalls
+from gateway.calls.pipeline import cache_note
 from gateway.calls.rerank import RerankCalls
 from gateway.calls.run_answer import Events
 from gateway.calls.runs import RunCalls
@@ -147,6 +148,7 @@ class OpenAIFace:
                 else:
                     yield Body(EVENTS, chunks.take(batch), waits_for=chunks.waits_for)
         seconds = time.monotonic() - call.started
+        seen.cache = cache_note(call)
         yield (
             Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
         )
