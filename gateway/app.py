@@ -29,8 +29,13 @@ from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.callers import Callers
 from gateway.faces.guard.servicer import GuardServicer
+from gateway.faces.http.anthropic.face import AnthropicFace
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
+from gateway.faces.http.mcp.agents import AgentTools
+from gateway.faces.http.mcp.collections import CollectionTools
+from gateway.faces.http.mcp.face import McpFace
+from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.openai.stores.files import FilesFace
 from gateway.faces.http.openai.stores.vector_stores import VectorStoresFace
@@ -145,7 +150,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     reranker = RerankCalls(pipeline, triton, TimeLimit.of(settings.service, "rerank_seconds", settings.rerank_seconds))
     await records.changes.open()
 
-    openai = OpenAIFace(orchestrator, runs, bare, embedder, reranker)
+    chat = ChatCompletions(runs, bare)
+    openai = OpenAIFace(orchestrator, chat, bare, embedder, reranker)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:
@@ -171,7 +177,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
-    faces = (openai, FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval))
+    mcp = McpFace([AgentTools(orchestrator, runs), CollectionTools(retrieval, guards)], settings.mcp_origins)
+    await mcp.open(resources)
+    faces = (openai, AnthropicFace(chat), FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval), mcp)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)

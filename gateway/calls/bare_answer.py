@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from gateway.cache.turn import CacheStatus
 from gateway.calls import metrics
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
@@ -19,10 +20,13 @@ from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.openai.unreadable import written_in
+from services.llm.route_report import RouteReport
 from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 
 _END = b"\n\n"
+NOTE = "headworks"
+"""The field for what is beyond OpenAI's form."""
 
 
 class HeldChunks(HeldStream[Chunk, bytes]):
@@ -70,8 +74,12 @@ class BareAnswer:
     JSON, where the cache wants it. The message's end goes out last, and after it its usage, in a chunk of its own, to
     those who asked for it."""
 
-    def __init__(self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally) -> None:
+    def __init__(
+        self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally,
+        report: RouteReport | None = None,
+    ) -> None:  # fmt: skip
         self._call = call
+        self._note = _note(call, report)
         self._include_usage = request.include_usage
         self._choices = request.choices
         self._endpoint = endpoint
@@ -93,6 +101,10 @@ class BareAnswer:
         self.failed: DomainError | None = None
 
     @property
+    def endpoint(self) -> ModelEndpoint:
+        return self._endpoint
+
+    @property
     def ending(self) -> bool:
         """Whether all that was asked for has its end: only the usage may follow."""
         return len(self._finished) >= self._choices
@@ -104,8 +116,10 @@ class BareAnswer:
         self._count((chunk,))
         self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
-        if (told := usage.usage_of(chunk.usage, self._tally)) is not chunk.usage:
+        told = usage.usage_of(chunk.usage, self._tally)
+        if told is not chunk.usage or self._note:
             chunk.json["usage"] = told
+            chunk.json |= self._note
             chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self.completion = chunk.json
@@ -133,6 +147,8 @@ class BareAnswer:
         ahead = [chunk for chunk in taken if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
+        if not self._sent and out and self._note:
+            out = [_told(self._note, out[0]), *out[1:]]
         if not self.over or self._call.blocked is not None:
             self._sent = self._sent or bool(out)
             return _joined(out)
@@ -266,6 +282,21 @@ def as_events(whole: Chunk) -> bytes:
         choice.pop("message", None)
     last = orjson.dumps({**head, "choices": [], "usage": usage})
     return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
+
+
+def _note(call: ModelCall, report: RouteReport | None) -> Json:
+    """What a route and the cache have decided; nothing where there is neither."""
+    note = {"route": report.json} if report is not None else {}
+    if call.turn.status is not CacheStatus.OFF:
+        note["cache"] = call.turn.note()
+    return {NOTE: note} if note else {}
+
+
+def _told(note: Json, event: bytes) -> bytes:
+    """A stream's first event, with the note."""
+    if not (event.startswith(b"data: {") and event.endswith(b"}")) or b"\n" in event:
+        return event
+    return b"%s,%s" % (event[:-1], orjson.dumps(note)[1:])
 
 
 def _finished(chunk: Chunk) -> Iterator[int]:

@@ -9,13 +9,12 @@ import orjson
 from gateway.cache.entry import CHAT, Used
 from gateway.cache.policy import CachePolicy
 from gateway.cache.question import Asked, Question, question_of, readers
-from gateway.cache.turn import CacheStatus, CacheTurn
+from gateway.calls.bare_answer import NOTE
 from gateway.calls.call import ModelCall
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 from services.runtime.call import Call
 
-FIELD = "headworks"
 # They bear on how an answer is sent, or where a provider looks for what it has read before.
 _UNCOMPARED = frozenset(("model", "messages", "stream", "stream_options", "prompt_cache_key"))
 
@@ -46,19 +45,8 @@ def offer(call: ModelCall, completion: Json | None) -> None:
         return
     meter = call.meter
     used = Used(meter.prompt_tokens, meter.completion_tokens, meter.cost_nanos)
-    call.turn.keep(CHAT, orjson.dumps(completion), used)
-
-
-def field(turn: CacheTurn) -> Json:
-    """What an answer says of the cache."""
-    return {"cache": turn.note()}
-
-
-def noted(data: bytes, turn: CacheTurn) -> bytes:
-    """A whole answer with what it says of the cache, where a policy is on: all else stays byte for byte."""
-    if turn.status is CacheStatus.OFF:
-        return data
-    return b'%s,"%s":%s}' % (data.rstrip()[:-1], FIELD.encode(), orjson.dumps(field(turn)))
+    kept = {name: value for name, value in completion.items() if name != NOTE}
+    call.turn.keep(CHAT, orjson.dumps(kept), used)
 
 
 def _is_whole(completion: Mapping[str, Any]) -> bool:

@@ -71,12 +71,13 @@ class Meter:
 
 
 class HitMeter(Meter):
-    """Counts an answer of the cache: a `share` of what it took when it was made, as it is reported."""
+    """Counts an answer of the cache: a `share` of the `nanos` that it cost, and of the tokens as they are reported."""
 
-    __slots__ = ("_share",)
+    __slots__ = ("_nanos", "_share")
 
-    def __init__(self, price: Price, share: float) -> None:
-        super().__init__(0, price)
+    def __init__(self, nanos: int, share: float) -> None:
+        super().__init__(0)
+        self._nanos = nanos
         self._share = share
 
     def ask(self, prompt_tokens: int) -> None:
@@ -90,7 +91,5 @@ class HitMeter(Meter):
         reasoning_tokens: int = 0,
     ) -> None:  # fmt: skip
         """The share of all that was used, rounded up."""
-        if cost_nanos is None:
-            cost_nanos = self.price.nanos(prompt_tokens, completion_tokens)
-        used = (prompt_tokens, completion_tokens, cached_tokens, cost_nanos, reasoning_tokens)
+        used = (prompt_tokens, completion_tokens, cached_tokens, self._nanos, reasoning_tokens)
         super().report(*(ceil(count * self._share) for count in used))

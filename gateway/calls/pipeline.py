@@ -192,7 +192,7 @@ def _expected(turn: CacheTurn, request: ModelRequest, price: Price) -> tuple[Met
         cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))
         return Meter(request.prompt_tokens, price), cost
     used, share = turn.answer.used, turn.charge
-    return HitMeter(price, share), Cost(ceil(used.tokens * share), ceil(used.cost_nanos * share))
+    return HitMeter(used.cost_nanos, share), Cost(ceil(used.tokens * share), ceil(used.cost_nanos * share))
 
 
 def screen_of(guards: GuardPipeline, vault: Vault, instructions: str) -> Screen | None:

@@ -54,6 +54,8 @@ class RunRecorder:
 
     def add(self, events: Events) -> None:
         for event in events:
+            if event.HasField("model_routed"):
+                continue  # no model is asked when it is given again
             self._keeps = self._keeps and _is_plain(event)
             if not self._keeps:
                 return
@@ -135,8 +137,8 @@ async def replayed(answer: CachedAnswer, turn: CacheTurn) -> AsyncGenerator[pb.R
     """The events of a run that was, under an id that no run has, with what they cost now."""
     response = pb.RunResponse.FromString(answer.body)
     run_id = f"hit_{secrets.token_hex(12)}"
-    for event in response.events:
-        event.run_id = run_id
+    for number, event in enumerate(response.events, 1):
+        event.run_id, event.sequence = run_id, number
         event.create_time.GetCurrentTime()
         if event.HasField("usage"):
             event.usage.usage.cost_nanos = ceil(event.usage.usage.cost_nanos * turn.charge)

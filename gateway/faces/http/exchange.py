@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Mutabl
 from typing import Any
 
 from gateway.faces.http.comments import StreamComments, comment
+from gateway.faces.http.error_forms import form_of
 from gateway.faces.http.errors import BodyTooLarge, UnsupportedType, headers_of, status_of
-from gateway.faces.http.message import EVENTS, JSON, Body
-from gateway.faces.http.openai.errors import body as error_body
+from gateway.faces.http.message import EVENTS, JSON, Body, StreamForm
 from gateway.faces.http.openai.errors import failure
+from services.runtime.call import REQUEST_ID_KEY
 from services.runtime.errors import DomainError, InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -24,6 +25,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 # The body of one who sends none, or says nothing of it, is taken for JSON.
 _JSON_TYPES = ("application/json", "")
 NOTHING = Body("application/octet-stream", b"")
+OPENAI = StreamForm(comment, failure)
 
 
 class Exchange:
@@ -37,11 +39,13 @@ class Exchange:
         self._comments: StreamComments | None = None
         self._answer_headers: Mapping[str, str] = {}
         self._waits_for = ""
+        self._stream_form = OPENAI
         self.verb: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.peer = _peer(scope.get("client"))
+        self._errors = form_of(self.path, self.headers)
         self.extra: dict[str, str] = {}
         self.connection = scope.get("state", {}).get(CONNECTION)
         self.begun = False
@@ -114,6 +118,7 @@ class Exchange:
         says of a stream that its work has begun. From then on its silence is broken by comments."""
         if body.content_type == EVENTS:
             self._answer_headers, self._waits_for = headers, body.waits_for
+            self._stream_form = body.form or OPENAI
             self._comments = self._comments or StreamComments(self._heartbeat_seconds, self._comment)
             self._comments.life()
             await self._comments.quiet()
@@ -127,7 +132,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body.data, "more_body": True})
 
     async def _comment(self) -> None:
-        await self._part(Body(EVENTS, comment(self._waits_for)), self._answer_headers)
+        await self._part(Body(EVENTS, self._stream_form.silence(self._waits_for)), self._answer_headers)
 
     def close(self) -> None:
         """See to it that nothing goes out by itself any more."""
@@ -151,9 +156,11 @@ class Exchange:
         """Send the error as the response, or as its last event. Any other response that has begun is cut short."""
         await self._quiet()
         if not self.begun:
-            await self.whole(status_of(error), Body(JSON, error_body(error).encode()), headers_of(error))
+            request_id = self.extra.get(REQUEST_ID_KEY, "")
+            told = Body(JSON, self._errors.body(error, request_id).encode())
+            await self.whole(status_of(error), told, headers_of(error) | self._errors.headers(request_id))
         elif self._streams == EVENTS:
-            await self._send({"type": "http.response.body", "body": failure(error)})
+            await self._send({"type": "http.response.body", "body": self._stream_form.failure(error)})
 
     async def _start(
         self, status: int, content_type: str, headers: Mapping[str, str], *more: tuple[bytes, bytes]

@@ -1,10 +1,12 @@
 """A request as handlers get it, and what they answer."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+from services.runtime.errors import DomainError
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -29,14 +31,26 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamForm:
+    """What a stream of events has beside its answer: `silence` breaks one, and says what is waited for; `failure` ends
+    it with an error."""
+
+    silence: Callable[[str], bytes]
+    failure: Callable[[DomainError], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
-    """An answer's body, or, unless it is `whole`, a part of one that goes out at once. `waits_for`: what a comment says
-    of the silence that follows a part of a stream."""
+    """An answer's body, or, unless it is `whole`, a part of one that goes out at once. `waits_for`: what is said of the
+    silence that follows a part of a stream; `form`: that of the stream, where it is not OpenAI's. `status`: of a whole
+    answer."""
 
     content_type: str
     data: bytes
     whole: bool = False
     waits_for: str = ""
+    form: StreamForm | None = None
+    status: int = 200
 
 
 def as_json(value: Any) -> Body:

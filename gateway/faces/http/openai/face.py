@@ -1,8 +1,6 @@
 """OpenAI's paths: JSON in, one call of the pipeline, JSON or server-sent events out."""
 
-import time
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 
 import grpc
 from headworks.orchestrator.v1 import (
@@ -12,28 +10,18 @@ from headworks.orchestrator.v1 import (
     orchestrator_service_pb2_grpc,
 )
 
-from gateway import metrics
 from gateway.access.authorize import require
-from gateway.access.permissions import run as run_needs
-from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.agents import VERSION_DIGITS
 from gateway.calls.bare import BareCalls
 from gateway.calls.embed import EmbedCalls
-from gateway.calls.pipeline import cache_note
 from gateway.calls.rerank import RerankCalls
-from gateway.calls.run_answer import Events
-from gateway.calls.runs import RunCalls
-from gateway.faces.http.message import EVENTS, JSON, Body, Request, as_json
-from gateway.faces.http.openai import bare_request, chat_request, embeddings, fields, models, rerank
-from gateway.faces.http.openai.chat_request import ChatRequest
-from gateway.faces.http.openai.chat_response import Completion
-from gateway.faces.http.openai.chunks import Chunks
-from gateway.faces.http.openai.seen import Seen
+from gateway.faces.http.message import Body, Request, as_json
+from gateway.faces.http.openai import embeddings, fields, models, rerank
+from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.token_arrays import text_of
-from gateway.faces.http.openai.waiting import patiently
 from gateway.faces.http.routes import Route, plain_route
 from services.llm.openai.chunks import Json
-from services.runtime import clients, statuses
+from services.runtime import clients
 from services.runtime.call import Call, outgoing
 from services.runtime.errors import ModelNotFound
 from services.runtime.numerals import numeral
@@ -47,14 +35,14 @@ class OpenAIFace:
     def __init__(
         self,
         orchestrator: grpc.aio.Channel,
-        runs: RunCalls,
+        chat: ChatCompletions,
         bare: BareCalls,
         embedder: EmbedCalls,
         reranker: RerankCalls,
     ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
-        self._runs = runs
+        self._chat = chat
         self._bare = bare
         self._embedder = embedder
         self._reranker = reranker
@@ -72,10 +60,7 @@ class OpenAIFace:
         )
 
     def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        body = fields.parse(request.body)
-        # Under the one name by which it is decided.
-        bare = self._bare.named(body.get("model"))
-        return self._ask(body | {"model": bare}, call) if bare else self._run(body, call)
+        return self._chat.answer(fields.parse(request.body), call)
 
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
@@ -91,7 +76,7 @@ class OpenAIFace:
         yield as_json(rerank.response(asked, scores, tokens, call.request_id))
 
     async def list_models(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        yield as_json({"object": "list", "data": await self._models(call)})
+        yield as_json(models.listed(await self._models(call)))
 
     async def get_model(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = request.params["model"]
@@ -121,54 +106,3 @@ class OpenAIFace:
         bare = [models.of_entry(entry) for entry in self._bare.entries]
         runs = [models.of_run(model) for model in answered.models if not self._bare.named(model.id)]
         return [*runs, *bare, models.EMBEDDER]
-
-    async def _ask(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
-        """The answer of a bare model."""
-        asked = bare_request.parse(body)
-        require(call, f"models.call:{asked.model}")
-        if asked.stream:
-            async with aclosing(self._bare.stream(asked, call)) as parts:
-                yield Body(EVENTS, b"")  # from here on silence has comments
-                async for part in parts:
-                    yield Body(EVENTS, part)
-        else:
-            yield Body(JSON, await self._bare.complete(asked, call), whole=True)
-        _count(asked.model, asked.stream)
-
-    async def _run(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
-        """The answer of a run."""
-        chat = chat_request.read(body)
-        require(call, *run_needs(chat.run.model, chat.run.collection, chat.run.session_id))
-        seen = Seen(chat.run.model)
-        chunks, completion = Chunks(seen), Completion(seen)
-        async with aclosing(self._events(chat, call, seen)) as events:
-            async for batch in events:
-                if not chat.stream:
-                    completion.take(batch)
-                else:
-                    yield Body(EVENTS, chunks.take(batch), waits_for=chunks.waits_for)
-        seconds = time.monotonic() - call.started
-        seen.cache = cache_note(call)
-        yield (
-            Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
-        )
-        _count(chat.run.model, chat.stream)
-
-    async def _events(self, chat: ChatRequest, call: Call, seen: Seen) -> AsyncGenerator[Events, None]:
-        """The events of the run; see `patiently`."""
-        async with (
-            aclosing(self._runs.run(chat.run, call, chat.seams)) as batches,
-            aclosing(patiently(batches, seen, call)) as events,
-        ):
-            try:
-                async for batch in events:
-                    yield batch
-            except BudgetExceeded:
-                if seen.finished is None:
-                    raise  # before anything was answered
-            except grpc.aio.AioRpcError as error:
-                raise chat_request.in_its_words(statuses.from_rpc_error(error)) from error
-
-
-def _count(model: str, stream: bool) -> None:
-    metrics.COMPLETIONS.labels(model, str(stream).lower()).inc()

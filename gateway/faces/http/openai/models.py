@@ -1,5 +1,6 @@
 """The models in OpenAI's form: agents, the catalogue's bare models, and the embedder."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -36,10 +37,18 @@ def of_entry(entry: CatalogueEntry) -> Json:
     return _model(entry.name, "upstream", entry.description, prices=prices)
 
 
+def listed(models: Sequence[Json]) -> Json:
+    """All of them on one page, in both forms."""
+    ends = {"first_id": models[0]["id"], "last_id": models[-1]["id"]} if models else {}
+    return {"object": "list", "data": models, "has_more": False, **ends}
+
+
 def _model(name: str, kind: str, description: str, **beyond: Any) -> Json:
-    """What OpenAI's form has no place for stands under "headworks"."""
+    """OpenAI's form, and Anthropic's, which has the same path. What both have no place for stands under
+    "headworks"."""
     beyond = {"kind": kind, "description": description, **beyond}
-    return {"id": name, "object": "model", "created": 0, "owned_by": OWNER, "headworks": beyond}
+    anthropic = {"type": "model", "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+    return {"id": name, "object": "model", "created": 0, "owned_by": OWNER, **anthropic, "headworks": beyond}
 
 
 def _prices(input_nanos: int, output_nanos: int) -> Json:

@@ -129,7 +129,8 @@ async def test_a_run_is_given_again_over_grpc_and_streamed(start: Start) -> None
     assert (miss, hit) == ("miss", "hit")
     assert [event.WhichOneof("event") for event in again] == [event.WhichOneof("event") for event in first]
     assert [event.text.text for event in again] == [event.text.text for event in first]
-    assert len({event.run_id for event in again}) == 1
+    assert {event.run_id[:4] for event in again} == {"hit_"}
+    assert [event.sequence for event in again] == list(range(1, len(again) + 1))
     assert await side.status(stream=True) == "hit"
 
 

@@ -1,0 +1,54 @@
+"""Anthropic's paths: a message in, a chat completion of any model or agent, a message or its events out."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+
+import orjson
+
+from gateway.access.authorize import require
+from gateway.access.permissions import run as run_needs
+from gateway.faces.http.anthropic import errors, message_request
+from gateway.faces.http.anthropic.message_events import FORM, MessageEvents
+from gateway.faces.http.anthropic.message_request import MessageRequest
+from gateway.faces.http.anthropic.message_response import message
+from gateway.faces.http.message import EVENTS, Body, Request, as_json
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.chat import ChatCompletions
+from gateway.faces.http.routes import Route, plain_route
+from services.runtime.call import Call
+
+
+class AnthropicFace:
+    """Errors are in Anthropic's form: see gateway.faces.http.error_forms."""
+
+    def __init__(self, chat: ChatCompletions) -> None:
+        self._chat = chat
+
+    def routes(self) -> Iterable[Route]:
+        """Of Messages: its batches are none of these."""
+        return (
+            plain_route("POST", "/v1/messages", self.create_message),
+            plain_route("POST", "/v1/messages/count_tokens", self.count_tokens),
+        )
+
+    async def create_message(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        asked = self._read(request)
+        call.headers |= errors.headers(call.request_id)
+        events = MessageEvents(asked)
+        async with aclosing(self._chat.answer(asked.chat, call)) as bodies:
+            async for body in bodies:
+                if body.whole:
+                    yield as_json(message(orjson.loads(body.data), asked))
+                else:
+                    yield Body(EVENTS, events.take(body.data), waits_for=body.waits_for, form=FORM)
+
+    async def count_tokens(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        """About how many tokens a model reads that is asked this: no model is."""
+        asked = self._read(request, answers=False)
+        require(call, *run_needs(asked.model))
+        call.headers |= errors.headers(call.request_id)
+        yield as_json({"input_tokens": asked.prompt_tokens()})
+
+    def _read(self, request: Request, answers: bool = True) -> MessageRequest:
+        body = fields.parse(request.body)
+        return message_request.parse(body, self._chat.bare_entry(body.get("model")), answers)
