@@ -31,6 +31,7 @@ from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.face import OpenAIFace
+from gateway.faces.http.openai.responses.face import ResponsesFace
 from gateway.faces.http.openai.stores.files import FilesFace
 from gateway.faces.http.openai.stores.vector_stores import VectorStoresFace
 from gateway.faces.http.search import SearchFace
@@ -169,7 +170,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
-    faces = (openai, AnthropicFace(chat), FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval))
+    responses, anthropic = ResponsesFace(chat, orchestrator), AnthropicFace(chat)
+    documents = FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval)
+    faces = (openai, responses, anthropic, *documents)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)
