@@ -37,6 +37,7 @@ from gateway.faces.http.mcp.collections import CollectionTools
 from gateway.faces.http.mcp.face import McpFace
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.face import OpenAIFace
+from gateway.faces.http.openai.responses.face import ResponsesFace
 from gateway.faces.http.openai.stores.files import FilesFace
 from gateway.faces.http.openai.stores.vector_stores import VectorStoresFace
 from gateway.faces.http.search import SearchFace
@@ -179,9 +180,11 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
+    responses, anthropic = ResponsesFace(chat, orchestrator), AnthropicFace(chat)
+    documents = FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval)
     mcp = McpFace([AgentTools(orchestrator, runs), CollectionTools(retrieval, guards)], settings.mcp_origins)
     await mcp.open(resources)
-    faces = (openai, AnthropicFace(chat), FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval), mcp)
+    faces = (openai, responses, anthropic, *documents, mcp)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)

@@ -83,6 +83,7 @@ HTTP: Mapping[str, Needs] = {
     "POST /v1/rerank": nothing,
     "POST /v2/rerank": nothing,
     "POST /v1/search": nothing,
+    "POST /v1/responses": nothing,
     "POST /v1/messages": nothing,
     "POST /v1/messages/count_tokens": nothing,
     "POST /mcp": nothing,

@@ -10,7 +10,7 @@ from gateway.faces.http.errors import BadPath, MethodNotAllowed, NoSuchPath
 from gateway.faces.http.message import Body, Request
 from services.runtime.call import Call
 
-INSTEAD = {"/v1/responses": "POST /v1/chat/completions", "/v1/completions": "POST /v1/chat/completions"}
+INSTEAD = {"/v1/completions": "POST /v1/chat/completions"}
 """Paths that clients look for, and the one that does the same here."""
 Handler = Callable[[Any, Call], AsyncGenerator[Body, None]]
 

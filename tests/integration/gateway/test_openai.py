@@ -287,7 +287,7 @@ async def test_what_a_run_finds_wrong_is_named_as_it_was_written(
     assert (status, told["param"]) == (400, param)
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/completions"])
+@pytest.mark.parametrize("path", ["/v1/completions"])
 async def test_what_is_not_there_names_what_is(make_gateway: MakeGateway, path: str) -> None:
     status, told = await failure((await make_gateway()).ask("POST", path))
     assert (status, told["code"]) == (404, "not_found")

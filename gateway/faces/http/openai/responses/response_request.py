@@ -1,0 +1,147 @@
+"""The body of a response to that of a chat completion: fields that are obeyed, and those that change no answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.calls import bare_fields
+from gateway.faces.http.openai import fields
+from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.responses import items
+from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.openai.chunks import Json
+
+KNOWN = frozenset((
+    "model", "input", "instructions", "stream", "stream_options", "temperature", "top_p", "max_output_tokens", "tools",
+    "tool_choice", "parallel_tool_calls", "text", "reasoning", "metadata", "previous_response_id", "conversation",
+    "store", "include", "truncation", "service_tier", "background",
+))  # fmt: skip
+_AS_IT_IS = (
+    "temperature", "top_p", "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "prompt_cache_options",
+)  # fmt: skip
+"""They go on to the chat completion, which knows what becomes of them."""
+_HINTS: Mapping[str, str] = {
+    "background": "is not there yet: ask with stream, or without it and wait",
+    "prompt": "names a prompt that OpenAI keeps: use an agent",
+    "max_tool_calls": "is not supported: an agent's spec limits its own calls",
+    "truncation": "must be disabled: what the caller sends is not cut",
+}
+_INCLUDED = ("reasoning.encrypted_content", "file_search_call.results", "web_search_call.action.sources")
+"""Of what is not in any answer here; clients ask for it by themselves."""
+MOST_TOKENS = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRequest:
+    """`chat`: the same as a chat completion; `body`: as it came, for the response says much of it again. `previous`:
+    the response that this one goes on from; `session_id`: the session that the caller names. `store`: as it is
+    asked for."""
+
+    chat: Json
+    body: Json
+    model: str
+    stream: bool
+    store: bool | None
+    previous: str
+    session_id: str
+
+
+def parse(body: Json, entry: CatalogueEntry | None) -> ResponseRequest:
+    """`entry` is the bare model's. Raises BadRequest, naming the field."""
+    _check(body)
+    stream, model = fields.flag(body, "stream"), fields.text(body, "model")
+    chat: Json = {"model": model, "messages": items.messages(body), "stream": stream}
+    chat |= {name: body[name] for name in _AS_IT_IS if body.get(name) not in (None, {})}
+    if stream:
+        chat["stream_options"] = {"include_usage": True}
+    most = fields.integer(body, "max_output_tokens", 1, MOST_TOKENS)
+    if most is not None:
+        chat["max_tokens" if entry is None else entry.limit_field] = most
+    if described := _tools(body):
+        chat |= {"tools": described, **_choice(body)}
+    chat |= _form(body) | _effort(body)
+    previous = fields.maybe_text(body, "previous_response_id")
+    session_id = _conversation(body)
+    if sum(map(bool, (previous, session_id, fields.mapping(body, "metadata").get("session_id")))) > 1:
+        raise BadRequest(
+            "previous_response_id, conversation and metadata.session_id name the same: send one", "conversation"
+        )
+    store = None if body.get("store") is None else fields.flag(body, "store")
+    return ResponseRequest(chat, body, model, stream, store, previous, session_id)
+
+
+def _check(body: Json) -> None:
+    """Raises BadRequest for a field that would change the answer if it were obeyed, and is not."""
+    for name, value in body.items():
+        known = (name in KNOWN or name in _AS_IT_IS) and name not in _HINTS
+        if known or bare_fields.idle(name, value):
+            continue
+        raise BadRequest(f"{name} {_HINTS.get(name, 'is not supported here')}", name)
+    for name in fields.entries(body, "include"):
+        if name not in _INCLUDED:
+            raise BadRequest(f"include {name!r} is not supported here", "include")
+    if body.get("service_tier") not in (None, "auto", "default"):
+        raise BadRequest("service_tier must be auto or default", "service_tier")
+
+
+def _conversation(body: Json) -> str:
+    """A conversation is a session, by its id."""
+    given = body.get("conversation")
+    return (
+        fields.text(given, "id", "conversation.")
+        if isinstance(given, dict)
+        else fields.maybe_text(body, "conversation")
+    )
+
+
+def _tools(body: Json) -> list[Json]:
+    return [_tool(tool, f"tools[{place}]") for place, tool in enumerate(fields.entries(body, "tools"))]
+
+
+def _tool(tool: object, path: str) -> Json:
+    if not isinstance(tool, dict):
+        raise BadRequest(f"{path} must be an object", path)
+    if tool.get("type") != "function":
+        raise BadRequest(
+            f"{path}.type {tool.get('type')!r} is a tool of OpenAI's own, or in a form of its own, which is not served "
+            "here: describe a function that you run, or ask an agent that has such a tool",
+            f"{path}.type",
+        )
+    fields.known(tool, ("type", "name", "description", "parameters", "strict"), f"{path}.")
+    function = {"name": fields.text(tool, "name", f"{path}.")}
+    function |= {name: tool[name] for name in ("description", "parameters", "strict") if tool.get(name) is not None}
+    return {"type": "function", "function": function}
+
+
+def _choice(body: Json) -> Json:
+    """Which of the tools may or must be called."""
+    made: Json = {}
+    if body.get("parallel_tool_calls") is not None:
+        made["parallel_tool_calls"] = fields.flag(body, "parallel_tool_calls")
+    given = body.get("tool_choice")
+    if isinstance(given, dict):
+        if given.get("type") != "function":
+            raise BadRequest(f"tool_choice of the type {given.get('type')!r} is not supported here", "tool_choice.type")
+        fields.known(given, ("type", "name"), "tool_choice.")
+        given = {"type": "function", "function": {"name": fields.text(given, "name", "tool_choice.")}}
+    return made | ({} if given is None else {"tool_choice": given})
+
+
+def _form(body: Json) -> Json:
+    """The form of the answer, and how wordy it is."""
+    text = fields.mapping(body, "text")
+    fields.known(text, ("format", "verbosity"), "text.")
+    made: Json = {"verbosity": text["verbosity"]} if text.get("verbosity") else {}
+    given = fields.mapping(text, "format", "text.")
+    kind = given.get("type", "text")
+    if kind == "json_schema":
+        schema = {name: value for name, value in given.items() if name != "type" and value is not None}
+        return made | {"response_format": {"type": "json_schema", "json_schema": schema}}
+    return made if kind == "text" else made | {"response_format": given}
+
+
+def _effort(body: Json) -> Json:
+    """How much is to be thought. Thoughts are shown as they are, without a summary."""
+    given = fields.mapping(body, "reasoning")
+    fields.known(given, ("effort", "summary", "generate_summary"), "reasoning.")
+    return {"reasoning_effort": given["effort"]} if given.get("effort") else {}
