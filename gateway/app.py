@@ -29,6 +29,9 @@ from gateway.faces.guard.servicer import GuardServicer
 from gateway.faces.http.anthropic.face import AnthropicFace
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
+from gateway.faces.http.mcp.agents import AgentTools
+from gateway.faces.http.mcp.collections import CollectionTools
+from gateway.faces.http.mcp.face import McpFace
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.openai.responses.face import ResponsesFace
@@ -172,7 +175,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     access = Authorizer(SERVED)
     responses, anthropic = ResponsesFace(chat, orchestrator), AnthropicFace(chat)
     documents = FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval)
-    faces = (openai, responses, anthropic, *documents)
+    mcp = McpFace([AgentTools(orchestrator, runs), CollectionTools(retrieval, guards)], settings.mcp_origins)
+    await mcp.open(resources)
+    faces = (openai, responses, anthropic, *documents, mcp)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)

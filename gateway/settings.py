@@ -149,6 +149,11 @@ class GatewaySettings(ServerSettings):
         description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
         "comment, in seconds.",
     )
+    mcp_origins: tuple[str, ...] = Field(
+        (),
+        description="Pages that may use /mcp from a browser, such as https://app.example.com, beside those of the "
+        "caller's own machine; * is any.",
+    )
     limits_requests_per_minute: int = Field(
         0, ge=0, description="Requests a minute of each caller for whom no rate limit is stored; 0 is no limit."
     )

@@ -128,6 +128,8 @@ def _entries(event: pb.RunEvent, index: _Index) -> Iterator[tuple[str, tuple[str
         case "step_started" if event.step_started.step not in index.steps:
             doing = wording.STEPS.get(event.step_started.kind, "did something")
             yield f"step {event.step_started.step} began: {doing} {event.step_started.model}".rstrip(), ()
+        case "model_routed":
+            yield wording.routed(event.model_routed), ()
         case "step_finished":
             yield f"step {event.step_finished.step} {wording.step(event.step_finished)}", ()
         case "tool_call":

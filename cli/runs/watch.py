@@ -244,6 +244,8 @@ def line(event: RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kind
         case "step_started":
             what = wording.STEPS.get(event.step_started.kind, "")
             return "step", f"{event.step_started.step}: {what} {event.step_started.model}".rstrip()
+        case "model_routed":
+            return "routed", wording.routed(event.model_routed)
         case "step_finished":
             return "step done", f"{event.step_finished.step}: {wording.step(event.step_finished)}"
         case "tool_call":

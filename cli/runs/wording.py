@@ -62,6 +62,13 @@ def result(received: pb.ToolResultReceived) -> str:
     return f"{how} after {took(seconds(received.duration))}{tried}{cut}: {shorten(received.content, LONG)}"
 
 
+def routed(event: pb.ModelRouted) -> str:
+    """Which model of a route answers, and which did not."""
+    failed = [f"{one.target} did not ({one.fault}, {took(seconds(one.duration))})" for one in event.failed]
+    hedged = ["another was asked as well"] * event.hedged
+    return "; ".join([f"the route {event.route} led to {event.target}", *failed, *hedged])
+
+
 def step(finished: pb.StepFinished) -> str:
     """A step that is over: what it did, how long and for how much."""
     model = f" {finished.model}" if finished.model else ""

@@ -80,6 +80,7 @@ HTTP: Mapping[str, Needs] = {
     "POST /v1/responses": nothing,
     "POST /v1/messages": nothing,
     "POST /v1/messages/count_tokens": nothing,
+    "POST /mcp": nothing,
     "GET /v1/models": plain("models.read:*"),
     "GET /v1/models/{model}": of_param("models.read", "model"),
     "POST /v1/files": plain("files.write:*"),

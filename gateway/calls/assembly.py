@@ -24,7 +24,8 @@ from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
 from gateway.settings import GatewaySettings
 from services.llm.client import HttpClient
-from services.llm.models import ModelFactory, read_file
+from services.llm.handle import BareModel
+from services.llm.models import ModelFactory, read_file, share_breakers
 from services.llm.settings import LlmSettings, secret
 from services.runtime.records.assembly import Records
 from services.runtime.triton import TritonClient
@@ -54,7 +55,11 @@ async def open_bare(
     resources.push_async_callback(client.aclose)
     file = read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE")
     engines = ModelFactory(client, secret)
-    return BareCalls({entry.name: engines.bare(entry) for entry in file.entries if entry.bare}, pipeline, file.default)
+    entries = {entry.name: entry for entry in file.entries}
+    bare: dict[str, BareModel] = {name: engines.bare(entry) for name, entry in entries.items() if entry.bare}
+    bare |= {route.name: engines.bare_route(route, entries) for route in file.routes if route.bare}
+    await share_breakers(models.redis_url or settings.redis_url, engines, resources)
+    return BareCalls(bare, pipeline, file.default)
 
 
 def open_guards(

@@ -16,8 +16,9 @@ from gateway.calls.pipeline import answered
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.client import UpstreamReply
-from services.llm.handle import BareHandle
+from services.llm.handle import BareModel, BareReply
 from services.llm.models import DEFAULT
+from services.llm.needs import Needs
 from services.llm.openai.engine import completion
 from services.llm.price import Price
 from services.llm.tokens import TokenTally
@@ -38,7 +39,7 @@ PORTION = 16 << 10
 class BareCalls:
     """The bare models, by name. `default`: the model that the name "default" stands for, where the catalogue says."""
 
-    def __init__(self, handles: Mapping[str, BareHandle], pipeline: Admission, default: str = "") -> None:
+    def __init__(self, handles: Mapping[str, BareModel], pipeline: Admission, default: str = "") -> None:
         self._handles = handles
         self._pipeline = pipeline
         self._default = default
@@ -57,13 +58,13 @@ class BareCalls:
         """The completion's JSON, once it is settled. Raises a DomainError."""
         upstream = await self._admit(request, call)
         with upstream:
-            async with upstream.ask(request, call) as reply:
-                upstream.begin()
+            async with upstream.ask(call) as given:
+                answer, reply = upstream.begin(given), given.reply
                 try:
-                    data = upstream.answer.whole(await reply.whole())
+                    data = answer.whole(await reply.whole())
                 except (DomainError, asyncio.CancelledError):
-                    if not upstream.answer.chunks:
-                        upstream.answer.lose(reply.taken)
+                    if not answer.chunks:
+                        answer.lose(reply.taken)
                     raise
             await upstream.call.settle()
             return data
@@ -73,10 +74,12 @@ class BareCalls:
         is raised like any other; so is one after it, and whoever writes the events reports it in one."""
         upstream = await self._admit(request, call)
         with upstream:
-            portions = _portions(upstream, upstream.ask(request, call))
-            async with aclosing(answered(upstream.call, portions, upstream.answer)) as parts:
-                async for part in parts:
-                    yield part
+            async with upstream.ask(call) as given:
+                answer = upstream.begin(given)
+                portions = _portions(answer, given.reply)
+                async with aclosing(answered(upstream.call, portions, answer)) as parts:
+                    async for part in parts:
+                        yield part
 
     async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
         handle = self._handles[request.model]
@@ -90,18 +93,19 @@ class BareCalls:
             tally = TokenTally(request.counted, handle.entry.context_length, request.media)
         if not request.stream:
             request.bound(admitted.room(), handle.entry)
-        return _UpstreamCall(handle, admitted, BareAnswer(admitted, request, handle.endpoint, tally))
+        return _UpstreamCall(handle, admitted, request, tally)
 
 
 class _UpstreamCall:
     """One call of an upstream: its time, its outcome, and its end, which is seen to whatever happens."""
 
-    def __init__(self, handle: BareHandle, call: ModelCall, answer: BareAnswer) -> None:
-        self._handle = handle
+    def __init__(self, model: BareModel, call: ModelCall, request: BareRequest, tally: TokenTally) -> None:
+        self._model = model
+        self._request = request
+        self._tally = tally
         self._started = time.monotonic()
         self._asked = False
         self.call = call
-        self.answer = answer
 
     def __enter__(self) -> None:
         pass
@@ -110,22 +114,28 @@ class _UpstreamCall:
         if isinstance(error, DomainError) and self.call.screen is not None:
             _screen(error, self.call.screen)
         outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
-        metrics.CALLS.labels(self._handle.entry.name, outcome).inc()
+        metrics.CALLS.labels(self._model.entry.name, outcome).inc()
         if self._asked and (outcome == "cancelled" or isinstance(error, DeadlineExceeded)):
             self.call.begin()  # the model was asked, and works until it learns that its caller has left
         self.call.close(outcome)
 
-    def ask(self, request: BareRequest, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
-        return self._handle.post(request.wire(self._handle.entry), time_left(call), not request.stream, self._sent)
+    def ask(self, call: Call) -> AbstractAsyncContextManager[BareReply]:
+        """The upstream's answer, or that of the target to which a route has led."""
+        request = self._request
+        needs = Needs(request.capabilities, lambda: self._tally.counts.read + 1)
+        return self._model.post(request.wire, time_left(call), not request.stream, self._sent, needs)
 
     def _sent(self) -> None:
         """From now on the upstream may have the question."""
         self._asked = True
 
-    def begin(self) -> None:
+    def begin(self, given: BareReply) -> BareAnswer:
         """The upstream answers."""
         self.call.begin()
-        metrics.FIRST.labels(self._handle.entry.name).observe(time.monotonic() - self._started)
+        if given.report is not None:
+            self.call.route(given.report, given.entry.price)
+        metrics.FIRST.labels(self._model.entry.name).observe(time.monotonic() - self._started)
+        return BareAnswer(self.call, self._request, given.reply.endpoint, self._tally, given.report)
 
 
 def _screen(error: DomainError, screen: Screen) -> None:
@@ -141,14 +151,10 @@ def _screened(text: str, screen: Screen) -> str:
     return released.text if released.blocked is None else f"{released.text}…"
 
 
-async def _portions(
-    upstream: _UpstreamCall, asked: AbstractAsyncContextManager[UpstreamReply]
-) -> AsyncGenerator[bytes | None, None]:
+async def _portions(answer: BareAnswer, reply: UpstreamReply) -> AsyncGenerator[bytes | None, None]:
     """An upstream's stream as it comes, and None where it was closed before its end. One that does not stream has its
     whole answer as one portion."""
-    answer = upstream.answer
-    async with asked as reply:
-        upstream.begin()
+    try:
         if reply.is_json:
             try:
                 whole = completion(reply.endpoint, await reply.whole())
@@ -170,3 +176,5 @@ async def _portions(
         yield None
         if answer.failed is not None:
             raise answer.failed
+    finally:
+        await reply.close()  # ends the upstream's work where something of it is unread

@@ -18,6 +18,7 @@ from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
 from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.openai.unreadable import written_in
+from services.llm.route_report import RouteReport
 from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 
@@ -68,8 +69,12 @@ class BareAnswer:
     to be raised when what came before it has gone out. `chunks`: how many have come. The message's end goes out last,
     and after it its usage, in a chunk of its own, to those who asked for it."""
 
-    def __init__(self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally) -> None:
+    def __init__(
+        self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally,
+        report: RouteReport | None = None,
+    ) -> None:  # fmt: skip
         self._call = call
+        self._report = report
         self._include_usage = request.include_usage
         self._choices = request.choices
         self._endpoint = endpoint
@@ -100,8 +105,11 @@ class BareAnswer:
         self._count((chunk,))
         self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
-        if (told := usage.usage_of(chunk.usage, self._tally)) is not chunk.usage:
+        told = usage.usage_of(chunk.usage, self._tally)
+        if told is not chunk.usage or self._report is not None:
             chunk.json["usage"] = told
+            if self._report is not None:
+                chunk.json["headworks"] = {"route": self._report.json}
             chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
@@ -128,6 +136,8 @@ class BareAnswer:
         ahead = [chunk for chunk in taken if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
+        if not self._sent and out and self._report is not None:
+            out = [_told(self._report, out[0]), *out[1:]]
         if not self.over or self._call.blocked is not None:
             self._sent = self._sent or bool(out)
             return _joined(out)
@@ -256,6 +266,13 @@ def as_events(whole: Chunk) -> bytes:
         choice.pop("message", None)
     last = orjson.dumps({**head, "choices": [], "usage": usage})
     return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
+
+
+def _told(report: RouteReport, event: bytes) -> bytes:
+    """A stream's first event, with what its route has decided."""
+    if not (event.startswith(b"data: {") and event.endswith(b"}")) or b"\n" in event:
+        return event
+    return b'%s,"headworks":%s}' % (event[:-1], orjson.dumps({"route": report.json}))
 
 
 def _finished(chunk: Chunk) -> Iterator[int]:

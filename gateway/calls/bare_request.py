@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.calls.request import ModelRequest
-from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.catalogue.entry import Capability, CatalogueEntry
 from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
 from services.llm.openai.request import REASONING
@@ -36,6 +36,7 @@ _UNCOUNTED = frozenset((
 _ARGUMENTS, _ITEM = re.compile(r".*?\.(?:arguments|input)(?=[.\[])"), re.compile(r"\[\d+\]")
 _CALL, _NAME = re.compile(r"messages\[\d+\]\.tool_calls\[\d+\]"), re.compile(r"messages\[\d+\]\.name")
 _ID = re.compile(r"messages\[\d+\]\.(?:tool_call_id|tool_calls\[\d+\]\.id)")
+_CAPABLE = {"tools": Capability.TOOLS, "functions": Capability.TOOLS, "logprobs": Capability.LOGPROBS}
 # Where messages say something.
 _SAID = frozenset(("content", "text", "refusal"))
 
@@ -65,6 +66,7 @@ class BareRequest:
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
+        self._room: int | None = None
 
     @property
     def choices(self) -> int:
@@ -120,18 +122,27 @@ class BareRequest:
         """Limit an answer that its caller does not to the `room` that there is for it."""
         longest = entry.longest_answer or LONGEST_ANSWER
         if room is not None and 0 < room < longest and not any(self.body.get(name) for name in LIMITS):
-            self.body[entry.limit_field] = max(1, room // self.choices)
+            self._room = max(1, room // self.choices)
 
     def wire(self, entry: CatalogueEntry) -> bytes:
         """The body for the upstream.
 
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
-        body = {**self.body, "model": entry.model}
+        body = {**self.body, "model": entry.model, **self._bounded(entry)}
         if self.stream:
             options = self.body.get("stream_options") or {}
             body["stream_options"] = {**options, "include_usage": True}
         return orjson.dumps(body)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What a model must be able to do to answer."""
+        return frozenset(what for field, what in _CAPABLE.items() if self.body.get(field))
+
+    def _bounded(self, entry: CatalogueEntry) -> Json:
+        """The limit that was found for an answer, by the name that the model's upstream has for it."""
+        return {} if self._room is None else {entry.limit_field: self._room}
 
     @property
     def _speaks(self) -> str:

@@ -14,7 +14,8 @@ from gateway.calls.held_text import Screen
 from gateway.calls.meter import Meter
 from gateway.guard.finding import Finding
 from gateway.limits.model import RateLimitDecision
-from services.llm.price import MILLION
+from services.llm.price import MILLION, Price
+from services.llm.route_report import RouteReport
 from services.runtime.call import Call
 
 CONTENT_FILTER, BUDGET = "content_filter", "budget"
@@ -97,6 +98,12 @@ class ModelCall:
         """The model answers: from now on the call has used something."""
         if self.state is CallState.ADMITTED:
             self.state = CallState.STREAMING
+
+    def route(self, report: RouteReport, price: Price) -> None:
+        """It was by a route that the model was found which answers, for this price."""
+        self.meter.price = price
+        self.incoming.headers["x-headworks-route"] = report.header
+        self.incoming.notes["route"] = report.header
 
     def covered(self) -> bool:
         """Whether what is reserved suffices for what was used so far; `extend` it otherwise."""

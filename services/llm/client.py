@@ -2,10 +2,9 @@
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from aiohttp.connector import Connection
 
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
-from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
+from services.llm.errors import UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
 from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
 
 OK = 200
@@ -27,7 +26,6 @@ CLOSE_SECONDS = 2.0
 ERROR_BYTES = 64 << 10
 MOST_BYTES = 32 << 20
 LEAST_SECONDS = 0.001
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 AT_ONCE_SECONDS = 0.25
 """A kept connection that ends sooner than this after a request was sent on it had been closed before."""
 IN_HAND_SECONDS = 1.0
@@ -147,14 +145,41 @@ class UpstreamReply:
         self._silence_name = "first_byte_seconds"
         self._progress = 0
         self._taken: list[bytes] = []
+        self._stream: AsyncGenerator[bytes, None] | None = None
+        self._ahead: list[bytes] = []
 
     @property
     def is_json(self) -> bool:
         """Whether it is one JSON rather than a stream of events."""
         return "json" in self._response.headers.get("content-type", "")
 
-    async def portions(self) -> AsyncGenerator[bytes, None]:
+    def portions(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises DeadlineExceeded, UpstreamTimeout and UpstreamBroken."""
+        return self._portions() if self._stream is None else self._from_the_start(self._stream)
+
+    async def ahead(self) -> bytes | None:
+        """The next portion, which `portions` gives all the same; None at the end. Raises the same."""
+        if self._stream is None:
+            self._stream = self._portions()
+        portion = await anext(self._stream, None)
+        if portion is not None:
+            self._ahead.append(portion)
+        return portion
+
+    async def close(self) -> None:
+        """Take nothing more of it."""
+        if self._stream is not None:
+            await self._stream.aclose()
+        self._response.release()
+
+    async def _from_the_start(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async with aclosing(stream):
+            for portion in self._ahead:
+                yield portion
+            async for portion in stream:
+                yield portion
+
+    async def _portions(self) -> AsyncGenerator[bytes, None]:
         if "html" in self._response.headers.get("content-type", ""):
             raise errors.broken(self.endpoint, "is a page of HTML: look at its base_url")
         connection = self._response.connection
@@ -238,53 +263,29 @@ class HttpClient:
         endpoint: ModelEndpoint,
         body: bytes,
         seconds: float = math.inf,
-        attempts: int = 1,
-        on_retry: Callable[[], None] = lambda: None,
         whole: bool = False,
         on_sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[UpstreamReply]:
         """The answer to `body`, all of it within `seconds`. It is closed at once where it was not read to its end.
 
-        An upstream that is in trouble before it answers is asked `attempts` times. An answer that comes `whole` begins
-        when it is done. `on_sent` is called as soon as the upstream may have the body. Raises a DomainError for an
-        answer that is none.
+        It is asked for once. An answer that comes `whole` begins when it is done. `on_sent` is called as soon as the
+        upstream may have the body. Raises a DomainError for an answer that is none; it is FINAL where the upstream has
+        worked on the question.
         """
         until = time.monotonic() + seconds
         ends = min(until, time.monotonic() + endpoint.timeout)
         silence = endpoint.timeout if whole else endpoint.first_byte_seconds
-        response = await self._begin(endpoint, body, until, ends, silence, attempts, on_retry, on_sent)
+        sending = _Sending(on_sent)
+        try:
+            response = await self._well(endpoint, body, until, ends, silence, sending)
+        except UpstreamUnavailable as error:
+            if sending.seconds >= IN_HAND_SECONDS:
+                error.details[FINAL] = "true"
+            raise
         try:
             yield UpstreamReply(endpoint, response, until <= ends)
         finally:
             response.release()  # closes the connection where something is unread
-
-    async def _begin(
-        self,
-        endpoint: ModelEndpoint,
-        body: bytes,
-        until: float,
-        ends: float,
-        silence: float,
-        attempts: int,
-        on_retry: Callable[[], None],
-        on_sent: Callable[[], None],
-    ) -> aiohttp.ClientResponse:
-        pause = FIRST_PAUSE
-        for attempt in range(1, attempts + 1):
-            sending = _Sending(on_sent)
-            try:
-                return await self._well(endpoint, body, until, ends, silence, sending)
-            except UpstreamUnavailable as error:
-                if sending.seconds >= IN_HAND_SECONDS:
-                    error.details[FINAL] = "true"
-                    raise
-                wait = max(pause * random.uniform(0.5, 1), error.retry_after or 0)  # noqa: S311 (spreads retries)
-                if attempt == attempts or wait > LONGEST_PAUSE or wait >= ends - time.monotonic():
-                    raise
-            on_retry()
-            await asyncio.sleep(wait)
-            pause = min(pause * 2, LONGEST_PAUSE)
-        raise AssertionError("the loop ends with an answer or an error")
 
     async def _well(
         self, endpoint: ModelEndpoint, body: bytes, until: float, ends: float, silence: float, sending: _Sending
@@ -326,15 +327,16 @@ class HttpClient:
                     proxy=endpoint.proxy or None,
                 )
             except aiohttp.ConnectionTimeoutError as error:
-                raise UpstreamUnavailable(f"{errors.who(endpoint)} cannot be reached in time") from error
+                raise UpstreamUnreachable(f"{errors.who(endpoint)} cannot be reached in time") from error
             except TimeoutError as error:
                 name = "timeout" if silence >= endpoint.timeout else "first_byte_seconds"
                 raise _late(endpoint, until <= ends, error, name) from error
             except (aiohttp.ClientError, OSError) as error:
                 if again and sending.reused and sending.seconds < AT_ONCE_SECONDS:
                     continue
-                how = "cannot be reached" if sending.at is None else "closed the connection"
-                raise UpstreamUnavailable(f"{errors.who(endpoint)} {how}") from error
+                if sending.at is None:
+                    raise UpstreamUnreachable(f"{errors.who(endpoint)} cannot be reached") from error
+                raise UpstreamUnavailable(f"{errors.who(endpoint)} closed the connection") from error
         raise AssertionError("the loop ends with an answer or an error")
 
 

@@ -67,6 +67,10 @@ class UpstreamUnavailable(Unavailable):
     reason = "UPSTREAM_UNAVAILABLE"
 
 
+class UpstreamUnreachable(UpstreamUnavailable):
+    """It never had the question."""
+
+
 class UpstreamTimeout(Unavailable):
     """The upstream was silent for too long, or took longer than the catalogue allows."""
 

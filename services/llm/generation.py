@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 from services.llm.chat import Declaration, Message, Priority, ResponseFormat, Sampling, ToolCall, ToolChoice
+from services.llm.route_report import RouteReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,14 @@ class Ended:
     confidence: float | None = None
 
 
-Said: TypeAlias = Piece | Thought | Calls | Lost | Ended
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The first thing that a route over several models yields: which of them answers, and why."""
+
+    report: RouteReport
+
+
+Said: TypeAlias = Piece | Thought | Calls | Lost | Routed | Ended
 """What comes of a model."""
 
 

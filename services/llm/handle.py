@@ -1,9 +1,10 @@
 """A model that can be asked: its entry, and the engine behind it with the entry's defaults, bounds and metrics."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Protocol, TypeAlias
 
 from opentelemetry.trace import SpanKind
 
@@ -12,10 +13,11 @@ from services.llm.catalogue.entry import Capability, CatalogueEntry
 from services.llm.chat import Declaration, Form, Message, merge
 from services.llm.client import UpstreamReply
 from services.llm.concurrency import ConcurrencyLimit
-from services.llm.endpoint import ModelEndpoint
-from services.llm.generation import Ended, Generation, Generator, Lost, Said
+from services.llm.generation import Ended, Generation, Generator, Lost, Routed, Said, TokenCounts
 from services.llm.metrics import ModelMetrics
+from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import OpenAiEngine
+from services.llm.route_report import RouteReport
 from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
@@ -31,10 +33,50 @@ class ModelCannot(InvalidArgument):
 
 @dataclass(frozen=True, slots=True)
 class ModelHandle:
-    """A model of the catalogue. Who asks it knows no URL: what is behind it may become a route over several."""
+    """A model of the catalogue, or a route. Who asks it knows no URL. `targets`: the models that a route leads to, by
+    their names."""
 
     entry: CatalogueEntry
     generator: Generator
+    targets: Mapping[str, CatalogueEntry] = field(default_factory=dict)
+
+    def cost_nanos(self, tokens: TokenCounts, routed: Routed | None = None) -> int:
+        """What an answer has cost, by the price of the model that gave it."""
+        entry = self.entry if routed is None else self.targets[routed.report.target]
+        return entry.cost_nanos(tokens)
+
+
+Wire: TypeAlias = Callable[[CatalogueEntry], bytes]
+"""The body that a model is asked with."""
+
+
+@dataclass(frozen=True, slots=True)
+class BareReply:
+    """An answer that is passed on as it comes, and the model that gives it. `report`: how it came to that one, if it
+    was by a route."""
+
+    entry: CatalogueEntry
+    reply: UpstreamReply
+    report: RouteReport | None = None
+
+
+class BareModel(Protocol):
+    """What the gateway asks in OpenAI's own form: a model, or a route."""
+
+    @property
+    def entry(self) -> CatalogueEntry: ...
+
+    def post(
+        self,
+        wire: Wire,
+        seconds: float,
+        whole: bool = False,
+        on_sent: Callable[[], None] = lambda: None,
+        needs: Needs = NOTHING,
+    ) -> AbstractAsyncContextManager[BareReply]:
+        """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
+        Raises DomainErrors."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +86,25 @@ class BareHandle:
     entry: CatalogueEntry
     engine: OpenAiEngine
 
-    @property
-    def endpoint(self) -> ModelEndpoint:
-        """For errors: what they name, and what they must not show."""
-        return self.engine.endpoint
-
-    def post(
-        self, body: bytes, seconds: float, whole: bool = False, on_sent: Callable[[], None] = lambda: None
-    ) -> AbstractAsyncContextManager[UpstreamReply]:
-        """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
-        Raises DomainErrors."""
-        if not tracing.recording():
-            return self.engine.post(body, seconds, whole, on_sent)
-        return self._traced(body, seconds, whole, on_sent)
-
     @asynccontextmanager
-    async def _traced(
-        self, body: bytes, seconds: float, whole: bool, on_sent: Callable[[], None]
-    ) -> AsyncIterator[UpstreamReply]:
+    async def post(
+        self,
+        wire: Wire,
+        seconds: float,
+        whole: bool = False,
+        on_sent: Callable[[], None] = lambda: None,
+        needs: Needs = NOTHING,
+    ) -> AsyncIterator[BareReply]:
+        """See BareModel."""
+        body = wire(self.entry)
+        if not tracing.recording():
+            async with self.engine.post(body, seconds, whole, on_sent) as reply:
+                yield BareReply(self.entry, reply)
+            return
         with tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT) as span:
             tracing.describe(span, spans.of_model(self.entry))
             async with self.engine.post(body, seconds, whole, on_sent) as reply:
-                yield reply
+                yield BareReply(self.entry, reply)
 
 
 class BoundedGenerator:

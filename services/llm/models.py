@@ -2,24 +2,32 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from services.llm.catalogue import file
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import CatalogueFile, Secret, key_of
+from services.llm.catalogue.route import RouteSpec
 from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Generator
 from services.llm.handle import BareHandle, BoundedGenerator, ModelHandle
-from services.llm.metrics import ModelMetrics
+from services.llm.metrics import RETRIES, ModelMetrics
 from services.llm.openai.engine import OpenAiEngine
+from services.llm.routing.bare import RoutedBare
+from services.llm.routing.choice import Weighed
+from services.llm.routing.generator import RoutedGenerator
+from services.llm.routing.route import Route, own_route
+from services.llm.routing.shared import SharedBreakers
+from services.llm.routing.target import Target
 from services.llm.settings import LlmSettings, proxy_of
 from services.runtime.errors import ModelNotFound
 
 log = logging.getLogger(__name__)
 
 DEFAULT = "default"
-MakeGenerator = Callable[[CatalogueEntry, ModelMetrics], Generator]
+MakeGenerator = Callable[[CatalogueEntry], Generator]
 
 
 class Catalogue:
@@ -47,7 +55,8 @@ class Catalogue:
 
 
 class ModelFactory:
-    """Makes the handles of entries. `others` make the generators of engines that are not upstreams."""
+    """Makes the handles of entries, and of routes over those that were made before. `others` make the generators of
+    engines that are not upstreams."""
 
     def __init__(
         self, client: HttpClient, secret: Secret, others: Mapping[EngineKind, MakeGenerator] | None = None
@@ -55,23 +64,73 @@ class ModelFactory:
         self._client = client
         self._secret = secret
         self._others = others or {}
+        self._generators: dict[str, Generator] = {}
+        self._bare: dict[str, BareHandle] = {}
+        self._targets: dict[str, Target] = {}
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """What is known of the models that were made, by their names."""
+        return self._targets
 
     def handle(self, entry: CatalogueEntry) -> ModelHandle:
         """Raises BadCatalogue."""
         metrics = ModelMetrics(entry.name)
         make = self._others.get(entry.engine)
-        generator = make(entry, metrics) if make is not None else self._upstream(entry, metrics.retries.inc)
-        return ModelHandle(entry, BoundedGenerator(entry, generator, metrics))
+        engine = make(entry) if make is not None else self._upstream(entry)
+        generator = self._generators[entry.name] = BoundedGenerator(entry, engine, metrics)
+        if entry.engine is EngineKind.EXTRACTIVE:
+            return ModelHandle(entry, generator)
+        route = own_route(self._target(entry))
+        route.on_retry = metrics.retries.inc
+        return ModelHandle(entry, RoutedGenerator(route, {entry.name: generator}))
+
+    def route(self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry]) -> ModelHandle:
+        """Over the models of these `entries`, of which `handle` has made each. Raises BadCatalogue."""
+        route, targets = self._route(spec, entries)
+        return ModelHandle(
+            route.entry, RoutedGenerator(route, {name: self._generators[name] for name in targets}), targets
+        )
 
     def bare(self, entry: CatalogueEntry) -> BareHandle:
         """Raises BadCatalogue."""
-        return BareHandle(entry, self._upstream(entry))
+        return self._bare.setdefault(entry.name, BareHandle(entry, self._upstream(entry)))
 
-    def _upstream(self, entry: CatalogueEntry, on_retry: Callable[[], None] = lambda: None) -> OpenAiEngine:
+    def bare_route(self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry]) -> RoutedBare:
+        """Raises BadCatalogue."""
+        route, targets = self._route(spec, entries)
+        return RoutedBare(route, {name: self.bare(entry) for name, entry in targets.items()})
+
+    def _route(
+        self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry]
+    ) -> tuple[Route, Mapping[str, CatalogueEntry]]:
+        for target in spec.targets:
+            if target.model not in entries:
+                raise file.BadCatalogue(f"route {spec.name!r}: there is no model {target.model!r}")
+        targets = {target.model: entries[target.model] for target in spec.targets}
+        weighed = [Weighed(self._target(targets[one.model]), one.weight, one.order) for one in spec.targets]
+        route = Route(spec, spec.entry(targets), weighed)
+        route.on_retry = RETRIES.labels(spec.name).inc
+        return route, targets
+
+    def _target(self, entry: CatalogueEntry) -> Target:
+        """One for all routes: what one learns of a model, the others know."""
+        return self._targets.setdefault(entry.name, Target(entry))
+
+    def _upstream(self, entry: CatalogueEntry) -> OpenAiEngine:
         if entry.engine is not EngineKind.OPENAI:
             raise ValueError(f"nothing here runs the engine {entry.engine} of the model {entry.name!r}")
         endpoint = endpoint_of(entry, key_of(entry, self._secret), proxy_of(entry.base_url))
-        return OpenAiEngine(self._client, endpoint, on_retry)
+        return OpenAiEngine(self._client, endpoint)
+
+
+async def share_breakers(redis_url: str, models: ModelFactory, resources: AsyncExitStack) -> None:
+    """What processes learn of the models that fail they tell one another, where there is a Redis. Closed with
+    `resources`."""
+    if redis_url:
+        shared = SharedBreakers(redis_url, models.targets.values())
+        await shared.open()
+        resources.push_async_callback(shared.aclose)
 
 
 def read_file(settings: LlmSettings, older: Path | None, older_name: str) -> CatalogueFile:

@@ -18,6 +18,13 @@ class LlmSettings(Settings):
         None,
         description="YAML file of the model catalogue; without one there are the mesh's own models.",
     )
+    redis_url: str = Field(
+        "",
+        repr=False,
+        pattern="^((redis|rediss|unix)://.+)?$",
+        description="Redis by which processes tell one another of models that fail: redis://<host>:6379; each by "
+        "itself if empty. The gateway takes its own Redis where this is empty.",
+    )
     connections: int = Field(
         1024,
         gt=0,

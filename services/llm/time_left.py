@@ -1,8 +1,23 @@
 """How long an engine may take."""
 
+import time
+
 from services.runtime.call import current_or_none
 from services.runtime.errors import DeadlineExceeded
 from services.runtime.time_limit import TimeLimit
+
+
+class Deadline:
+    """An end that is so many seconds away."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds, never below 0."""
+        return max(0.0, self._ends - time.monotonic())
+
 
 TIMEOUT = "the model's `timeout` in the catalogue"
 

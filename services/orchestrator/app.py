@@ -17,7 +17,7 @@ from headworks.orchestrator.v1 import (
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from services.llm.client import HttpClient
-from services.llm.models import ModelFactory
+from services.llm.models import ModelFactory, share_breakers
 from services.llm.settings import LlmSettings, secret
 from services.llm.triton.client import LlmClient
 from services.orchestrator.adapters.guard_client import GuardClient
@@ -91,9 +91,9 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
     http = HttpClient(models.connections)
     resources.push_async_callback(http.aclose)
     await http.open()
-    catalogue = open_catalogue(
-        settings, models, ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
-    )
+    engines = ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
+    catalogue = open_catalogue(settings, models, engines)
+    await share_breakers(models.redis_url, engines, resources)
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)
     key = fingerprint(identity_key_of(settings))
     await claim(database, MESH, key, settings.identity_former_keys, prefix("orchestrator"), "identity_former_keys")

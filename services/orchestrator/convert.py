@@ -22,6 +22,7 @@ from services.orchestrator.domain.event import (
     ContextTrimmed,
     Event,
     Finished,
+    ModelRouted,
     PassagesRetrieved,
     ReasoningDelta,
     Span,
@@ -123,6 +124,21 @@ def _step_started(message: event_pb.RunEvent, body: StepStarted) -> None:
             kind=int(body.kind),  # type: ignore[arg-type]  # the values are the contract's
             model=body.model,
             prompt_tokens=body.prompt_tokens,
+        )
+    )
+
+
+def _model_routed(message: event_pb.RunEvent, body: ModelRouted) -> None:
+    report = body.report
+    message.model_routed.CopyFrom(
+        event_pb.ModelRouted(
+            route=report.route,
+            target=report.target,
+            failed=[
+                event_pb.RouteAttempt(target=one.target, fault=one.fault, duration=duration(one.seconds))
+                for one in report.failed
+            ],
+            hedged=report.hedged,
         )
     )
 
@@ -273,6 +289,7 @@ _FILL: dict[type, Callable[[event_pb.RunEvent, Any], None]] = {
     CitationAdded: _citation,
     UsageReported: _usage,
     StepStarted: _step_started,
+    ModelRouted: _model_routed,
     StepFinished: _step_finished,
     ToolCallRequested: _tool_called,
     ToolCallBegun: _tool_begun,

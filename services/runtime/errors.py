@@ -41,13 +41,14 @@ class DomainError(Exception):
 
     `details` are further facts for programs, such as the limit that was passed. `retry_after`: seconds after which
     trying again may help, where that is known. `said`: what of the message are a stranger's words, such as an
-    upstream's.
+    upstream's. `begun`: it ends an answer that had begun.
     """
 
     kind: ClassVar[ErrorKind] = ErrorKind.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
     retry_after: float | None = None
     said: str = ""
+    begun: bool = False
 
     def __init__(self, message: str, /, **details: str) -> None:
         super().__init__(message)

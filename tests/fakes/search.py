@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from headworks.retrieval.v1 import collection_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
@@ -48,6 +49,9 @@ class FakeRetrieval(Base):  # type: ignore[misc]
         self.left = asyncio.Event()
         self.calls: list[calls.Call] = []
         self.requests: list[pb.SearchRequest] = []
+
+    async def ListCollections(self, request: Any, context: Any) -> pb.ListCollectionsResponse:  # noqa: N802
+        return pb.ListCollectionsResponse(collections=[collection_pb2.Collection(name=name) for name in self.hits])
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802 (as in the proto)
         self.calls.append(calls.current())

@@ -169,7 +169,7 @@ async def ways(behaviour: Behaviour, timeout: float = 600) -> AsyncIterator[tupl
         await client.open()
         entry = CatalogueEntry(
             "small", EngineKind.OPENAI, bare=True, base_url=upstream.url, model="small", api_key_env="KEY",
-            connect_seconds=1, first_byte_seconds=0.3, idle_seconds=0.3, timeout=timeout,
+            first_byte_seconds=0.3, idle_seconds=0.3, timeout=timeout,
         )  # fmt: skip
         engines = ModelFactory(client, lambda _: "sk-0123456789")
         try:

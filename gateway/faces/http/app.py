@@ -109,7 +109,7 @@ class HttpFace:
             whole = await self._answer(exchange, call, connection)
             exchange.extra[REQUEST_ID_KEY] = call.request_id
             if whole is not None:
-                await exchange.whole(200, whole, call.headers)
+                await exchange.whole(whole.status, whole, call.headers)
             else:
                 await exchange.end()
         except DomainError as error:

@@ -42,13 +42,15 @@ class StreamForm:
 @dataclass(frozen=True, slots=True)
 class Body:
     """An answer's body, or, unless it is `whole`, a part of one that goes out at once. `waits_for`: what is said of the
-    silence that follows a part of a stream; `form`: that of the stream, where it is not OpenAI's."""
+    silence that follows a part of a stream; `form`: that of the stream, where it is not OpenAI's. `status`: of a whole
+    answer."""
 
     content_type: str
     data: bytes
     whole: bool = False
     waits_for: str = ""
     form: StreamForm | None = None
+    status: int = 200
 
 
 def as_json(value: Any) -> Body:

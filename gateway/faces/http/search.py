@@ -44,7 +44,7 @@ class SearchFace:
         asked = read(fields.parse(request.body))
         require(call, f"collections.read:{asked.collection}")
         found = await clients.unary(self._retrieval.Search(asked, **outgoing(call.remaining, call)))
-        hits = [_hit(hit) for hit in found.hits]
+        hits = [hit_json(hit) for hit in found.hits]
         yield as_json({"hits": hits, "degraded": found.degraded, "not_reranked": found.not_reranked})
 
 
@@ -70,7 +70,8 @@ def _filter(given: Json) -> pb.Filter:
     return found
 
 
-def _hit(hit: pb.Hit) -> Json:
+def hit_json(hit: pb.Hit) -> Json:
+    """A hit with its document, its passage, and how each signal ranks it."""
     passage = _fields(hit.passage)
     document = {name: passage.pop(field) for field, name in _OF_DOCUMENT.items()}
     signals = [_fields(signal) for signal in hit.signals]

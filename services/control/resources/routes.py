@@ -14,6 +14,7 @@ PACKAGES = ("/headworks.gateway.v1.", "/headworks.orchestrator.v1.", "/headworks
 ALLOWED = (
     "authorization", "api-key", "x-api-key", "content-type", "x-request-id", "x-grpc-web", "x-user-agent",
     "grpc-timeout", "idempotency-key", "openai-organization", "openai-project", "openai-beta",
+    "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id",
     *(
         f"x-stainless-{name}"
         for name in (
@@ -25,10 +26,12 @@ ALLOWED = (
 )  # fmt: skip
 """What pages may send. Browsers that know the wildcard take any other name too, but for `authorization`."""
 EXPOSED = (
-    "x-request-id", "grpc-status", "grpc-message", "retry-after", "x-should-retry",
+    "x-request-id", "grpc-status", "grpc-message", "retry-after", "x-should-retry", "mcp-session-id",
     *(f"x-ratelimit-{word}-{unit}" for word in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
 )  # fmt: skip
 HTTP_PATHS = "/v1/"
+MCP = "/mcp"
+"""Where clients of the Model Context Protocol ask. A stream of its answer is silent while a tool works."""
 RERANK = "/v2/rerank"
 """Where clients of the second version of Cohere's API rerank."""
 UPLOADS = "/v1/files"
@@ -49,7 +52,7 @@ def routes(edge: Edge) -> Data:
     counts."""
     http = [_http(edge, _reading(verb), HTTP_REPEATABLE) for verb in ("GET", "HEAD")]
     http.append(_http(edge, {"path": UPLOADS}, UNSERVED, whole=False))
-    http.append(_http(edge, {"path": RERANK}, UNSERVED))
+    http += [_http(edge, {"path": path}, UNSERVED) for path in (RERANK, MCP)]
     http.append(_http(edge, {"prefix": HTTP_PATHS}, UNSERVED))
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]

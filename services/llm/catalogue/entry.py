@@ -15,6 +15,7 @@ class EngineKind(StrEnum):
     TRITON = "triton"  # the model `llm` in the mesh's own Triton
     OPENAI = "openai"  # an upstream that speaks OpenAI's chat completions
     EXTRACTIVE = "extractive"  # quotes from passages, no language model
+    ROUTE = "route"  # other models of the catalogue
 
 
 class Capability(StrEnum):
@@ -28,6 +29,15 @@ class Capability(StrEnum):
 ALL = frozenset(Capability)
 ANY_FIELD = "*"
 """In `passes`: every field goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSpec:
+    """Routes leave a model out once the `share` of at least `least` calls of the last `seconds` has failed."""
+
+    share: float = 0.5
+    least: int = 5
+    seconds: float = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,7 @@ class CatalogueEntry:
     connect_seconds: float = 5
     first_byte_seconds: float = 120
     idle_seconds: float = 60
+    breaker: BreakerSpec = BreakerSpec()
 
     @property
     def places(self) -> int:

@@ -14,19 +14,26 @@ models:
     capabilities: [tools, json_schema, logprobs]
     sampling: {temperature: 0.2, max_tokens: 1024}
     timeout: 120
+routes:
+  - name: steady                   # a name that callers use
+    bare: true
+    targets:
+      - {model: small, weight: 3}
+      - {model: other, order: 1}   # asked where none of the order 0 can be
 
 A file of upstreams of the older form, whose models are under their names, is read too, for one release.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
-from services.llm.catalogue.entry import CatalogueEntry
-from services.llm.catalogue.form import CatalogueForm, ModelForm, UpstreamsForm
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
+from services.llm.catalogue.form import CatalogueForm, ModelForm, RouteForm, UpstreamsForm
+from services.llm.catalogue.route import RouteSpec
 from services.runtime import strict_yaml
 from services.runtime.file_faults import why
 from services.runtime.strict_yaml import BadYaml, Problem, YamlDocument
@@ -44,6 +51,7 @@ class CatalogueFile:
     """What the file has. `rewritten`: the text of today's form, where the file is of the older one."""
 
     entries: tuple[CatalogueEntry, ...] = ()
+    routes: tuple[RouteSpec, ...] = ()
     default: str = ""
     currency: str = "USD"
     rewritten: str = ""
@@ -100,14 +108,42 @@ def _of_upstreams(upstreams: UpstreamsForm) -> CatalogueFile:
 
 
 def _checked(form: CatalogueForm, document: YamlDocument, where: str) -> CatalogueFile:
-    names = [model.name for model in form.models]
-    for number, name in enumerate(names):
+    models = {model.name: model for model in form.models}
+    lines = [("models", number) for number in range(len(form.models))]
+    lines += [("routes", number) for number in range(len(form.routes))]
+    names = [*(model.name for model in form.models), *(route.name for route in form.routes)]
+    for number, (name, line_of) in enumerate(zip(names, lines, strict=True)):
         if name in names[:number]:
-            raise _bad(where, Problem("", f"there are two models {name!r}", document.line(("models", number))))
+            kinds = "two models" if line_of[0] == "models" else "a route and another model or route"
+            raise _bad(where, Problem("", f"there are {kinds} {name!r}", document.line(line_of)))
+    for number, route in enumerate(form.routes):
+        for place, target in enumerate(route.targets):
+            if wrong := _wrong_target(route, target.model, models, names):
+                line = document.line(("routes", number, "targets", place))
+                raise _bad(where, Problem("", f"routes[{number}].targets[{place}]: {wrong}", line))
     if form.default and form.default not in names:
         line = document.line(("default",))
         raise _bad(where, Problem("", f"default: there is no model {form.default!r}", line))
-    return CatalogueFile(tuple(model.entry() for model in form.models), form.default, form.currency)
+    return CatalogueFile(
+        tuple(model.entry() for model in form.models),
+        tuple(route.route() for route in form.routes),
+        form.default,
+        form.currency,
+    )
+
+
+def _wrong_target(route: RouteForm, target: str, models: Mapping[str, ModelForm], names: Collection[str]) -> str:
+    """Why a route cannot lead to a target; empty where it can. One that is not in the file may be the mesh's own."""
+    model = models.get(target)
+    if model is None:
+        if target in names:
+            return f"{target!r} is a route: the targets of a route are models, so that no route leads in a circle"
+        return f"there is no model {target!r} that the gateway can ask" if route.bare else ""
+    if model.generator is EngineKind.EXTRACTIVE:
+        return f"{target!r} only quotes from passages: it cannot answer in place of a language model"
+    if route.bare and model.generator is not EngineKind.OPENAI:
+        return f"{target!r} is no upstream: a bare route is asked by the gateway, which knows only those"
+    return ""
 
 
 def _bad(where: str, *problems: Problem) -> BadCatalogue:

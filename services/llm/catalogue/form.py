@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.llm.catalogue.entry import ALL, Capability, CatalogueEntry, EngineKind
+from services.llm.catalogue.entry import ALL, BreakerSpec, Capability, CatalogueEntry, EngineKind
+from services.llm.catalogue.route import HedgeSpec, RouteSpec, TargetSpec
 from services.llm.chat import Priority, Sampling
+from services.llm.faults import Fault, Remedy
 from services.llm.price import Price
 from services.llm.sampling_form import SamplingFields
 
@@ -16,6 +18,7 @@ _PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 _OUR_HEADERS = {
     "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding",
 }  # fmt: skip
+_APART = {"generator", "price", "sampling", "capabilities", "priority", "model", "breaker"}
 _OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes")
 
 
@@ -66,6 +69,12 @@ class SamplingForm(SamplingFields, Strict):
     pass
 
 
+class BreakerForm(Strict):
+    share: float = Field(0.5, gt=0, le=1)
+    least: int = Field(5, ge=1, le=1000)
+    seconds: float = Field(10, gt=0, le=3600)
+
+
 class ModelForm(Strict):
     name: Name
     generator: EngineKind
@@ -94,9 +103,12 @@ class ModelForm(Strict):
     connect_seconds: float = Field(5, gt=0)
     first_byte_seconds: float = Field(120, gt=0)
     idle_seconds: float = Field(60, gt=0)
+    breaker: BreakerForm = BreakerForm()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.generator is EngineKind.ROUTE:
+            raise ValueError("a route stands under `routes:`, not among the models")
         upstream = self.generator is EngineKind.OPENAI
         if upstream and not self.base_url:
             raise ValueError("a model with `generator: openai` needs a base_url")
@@ -113,7 +125,7 @@ class ModelForm(Strict):
         capabilities = self.capabilities
         if capabilities is None:
             capabilities = frozenset() if self.generator is EngineKind.EXTRACTIVE else ALL
-        given = self.model_dump(exclude={"generator", "price", "sampling", "capabilities", "priority", "model"})
+        given = self.model_dump(exclude=_APART)
         return CatalogueEntry(
             **given,
             engine=self.generator,
@@ -122,11 +134,66 @@ class ModelForm(Strict):
             capabilities=capabilities,
             sampling=Sampling(**self.sampling.model_dump()),
             priority=_PRIORITIES[self.priority] if self.priority else None,
+            breaker=BreakerSpec(**self.breaker.model_dump()),
+        )
+
+
+class TargetForm(Strict):
+    model: str
+    weight: int = Field(1, ge=1, le=1000)
+    order: int = Field(0, ge=0, le=100)
+
+
+class HedgeForm(Strict):
+    share: float = Field(0.05, gt=0, le=1)
+    least_seconds: float = Field(0.1, gt=0)
+
+
+class RouteForm(Strict):
+    name: Name
+    targets: list[TargetForm] = Field(min_length=1, max_length=32)
+    description: str = ""
+    bare: bool = False
+    attempts: int = Field(4, ge=1, le=16)
+    retry_share: float = Field(0.2, ge=0, le=1)
+    first_token_seconds: float = Field(15, gt=0)
+    faults: dict[Fault, Remedy] = {}
+    hedge: HedgeForm | None = None
+
+    @field_validator("faults")
+    @classmethod
+    def _not_ours(cls, faults: dict[Fault, Remedy]) -> dict[Fault, Remedy]:
+        if Fault.OURS in faults:
+            raise ValueError("for a fault of this side, such as the caller's deadline, there is no remedy")
+        return faults
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [target.model for target in self.targets]
+        for name in names:
+            if name == self.name:
+                raise ValueError(f"the route {name!r} leads to itself")
+            if names.count(name) > 1:
+                raise ValueError(f"the model {name!r} is a target twice: give it a weight instead")
+        return self
+
+    def route(self) -> RouteSpec:
+        return RouteSpec(
+            self.name,
+            tuple(TargetSpec(target.model, target.weight, target.order) for target in self.targets),
+            self.description,
+            self.bare,
+            self.attempts,
+            self.retry_share,
+            self.first_token_seconds,
+            self.faults,
+            HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
         )
 
 
 class CatalogueForm(Strict):
     models: list[ModelForm]
+    routes: list[RouteForm] = []
     default: str = ""
     currency: str = Field("USD", pattern="^[A-Z]{3}$")
 

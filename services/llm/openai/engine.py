@@ -20,20 +20,15 @@ from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt, prompt_texts
 from services.runtime.errors import DomainError
 
-ATTEMPTS = 3
-
 
 class OpenAiEngine:
-    """A model of an upstream, over the process's client. `on_retry` is called before each further attempt."""
+    """A model of an upstream, over the process's client. It is asked once: who asks again is a route."""
 
     name = "upstream"
 
-    def __init__(
-        self, client: HttpClient, endpoint: ModelEndpoint, on_retry: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, client: HttpClient, endpoint: ModelEndpoint) -> None:
         self._client = client
         self.endpoint = endpoint
-        self._on_retry = on_retry
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         """An estimate: OpenAI's API does not count."""
@@ -44,15 +39,14 @@ class OpenAiEngine:
     ) -> AbstractAsyncContextManager[UpstreamReply]:
         """The upstream's own answer to a body of OpenAI's form, asked once; `on_sent` is called once it may have it.
         Raises DomainErrors."""
-        return self._client.post(self.endpoint, body, seconds, whole=whole, on_sent=on_sent)
+        return self._client.post(self.endpoint, body, seconds, whole, on_sent)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
-        """What may pass is tried again, as long as nothing has come."""
         prompt = list(prompt_texts(generation.messages, generation.tools, generation.response_format))
         answer = AnswerReader(self.endpoint.name, prompt, self.endpoint.context_length, generation.reasoning)
         body = orjson.dumps(request.body(generation, self.endpoint.model, self.endpoint.limit_field))
         seconds = time_left(float("inf"))
-        async with self._client.post(self.endpoint, body, seconds, ATTEMPTS, self._on_retry) as reply:
+        async with self._client.post(self.endpoint, body, seconds) as reply:
             if reply.is_json:
                 try:
                     found = _taken(self.endpoint, answer, completion(self.endpoint, await reply.whole(LONGEST)))

@@ -1,7 +1,6 @@
 """The engine over the language model in Triton."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from services.llm.chat import Declaration, Message, Priority, ToolCall
@@ -10,10 +9,9 @@ from services.llm.openai import request
 from services.llm.time_left import late, time_left
 from services.llm.triton.client import LlmClient, ModelBroken
 from services.llm.triton.protocol import Chunk, Generate, LlmFinished, LlmPrompt, Text, ToolCalls
-from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind, UpstreamError
+from services.runtime.errors import DeadlineExceeded, ErrorKind, UpstreamError
 
 COUNT_SECONDS = 10.0
-RETRY_PAUSE = 0.2  # seconds; the client's own first pause after a broken stream is shorter
 
 
 class TritonEngine:
@@ -21,38 +19,17 @@ class TritonEngine:
 
     name = "llm"
 
-    def __init__(
-        self, llm: LlmClient, timeout: float, lora: str = "", on_retry: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, llm: LlmClient, timeout: float, lora: str = "") -> None:
         self._llm = llm
         self._timeout = timeout
         self._lora = lora
-        self._on_retry = on_retry
-
-    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
-        """Where Triton was lost before anything came, the generation is begun once more."""
-        request = _request(generation, self._lora)
-        begun = False
-        try:
-            async with aclosing(self._once(request)) as pieces:
-                async for piece in pieces:
-                    begun = True
-                    yield piece
-            return
-        except DomainError as error:
-            if begun or error.kind is not ErrorKind.UNAVAILABLE or time_left(self._timeout) <= RETRY_PAUSE:
-                raise
-        self._on_retry()
-        await asyncio.sleep(RETRY_PAUSE)
-        async with aclosing(self._once(request)) as pieces:
-            async for piece in pieces:
-                yield piece
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
         prompt = LlmPrompt(request.messages(messages), request.tools(tools))
         return await self._llm.count(prompt, timeout=time_left(COUNT_SECONDS))
 
-    async def _once(self, request: Generate) -> AsyncGenerator[Piece | Calls | Ended, None]:
+    async def generate(self, generation: Generation) -> AsyncGenerator[Piece | Calls | Ended, None]:
+        request = _request(generation, self._lora)
         try:
             async with aclosing(self._llm.generate(request, timeout=time_left(self._timeout))) as arriving:
                 async for chunks in arriving:

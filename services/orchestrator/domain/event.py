@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from services.llm.generation import TokenCounts
+from services.llm.route_report import RouteReport
 from services.orchestrator.domain.tool import ToolCall, ToolResult
 
 
@@ -132,6 +133,13 @@ class UsageReported:
             self.cost_nanos + other.cost_nanos,
             self.reasoning_tokens + other.reasoning_tokens,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRouted:
+    """A route has an answer: of which model, and what it has decided before."""
+
+    report: RouteReport
 
 
 class StepKind(IntEnum):
@@ -279,6 +287,7 @@ Body: TypeAlias = (
     | ReasoningDelta
     | CitationAdded
     | UsageReported
+    | ModelRouted
     | StepStarted
     | StepFinished
     | ToolCallRequested

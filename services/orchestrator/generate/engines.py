@@ -18,8 +18,8 @@ OLDER_SETTING = "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE"
 def mesh_engines(threshold: float, llm: LlmClient) -> Mapping[EngineKind, MakeGenerator]:
     """The engines that are the mesh's own. `threshold`: that of quotes."""
     return {
-        EngineKind.EXTRACTIVE: lambda entry, metrics: ExtractiveGenerator(threshold),
-        EngineKind.TRITON: lambda entry, metrics: TritonEngine(llm, entry.timeout, entry.lora, metrics.retries.inc),
+        EngineKind.EXTRACTIVE: lambda entry: ExtractiveGenerator(threshold),
+        EngineKind.TRITON: lambda entry: TritonEngine(llm, entry.timeout, entry.lora),
     }
 
 
@@ -28,7 +28,9 @@ def open_catalogue(settings: OrchestratorSettings, models: LlmSettings, engines:
     file = read_file(models, settings.catalogue_file, OLDER_SETTING)
     entries = {entry.name: entry for entry in (*file.entries, *own_entries(settings))}
     entries |= {entry.name: _completed(entry, settings) for entry in file.entries}
-    return Catalogue(map(engines.handle, entries.values()), file.default or settings.llm, file.currency)
+    handles = [engines.handle(entry) for entry in entries.values()]
+    handles += [engines.route(route, entries) for route in file.routes]
+    return Catalogue(handles, file.default or settings.llm, file.currency)
 
 
 def _completed(entry: CatalogueEntry, settings: OrchestratorSettings) -> CatalogueEntry:

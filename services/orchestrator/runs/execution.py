@@ -16,6 +16,7 @@ from services.orchestrator.domain.event import (
     Event,
     Finished,
     FinishReason,
+    ModelRouted,
     PassagesRetrieved,
     Started,
     StepFinished,
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 AHEAD = 256
 # What nobody waits for: it may be stored, and seen, together with what comes next. But the start of a run that outlives
 # its caller, or holds a session, is known as soon as it can be.
-_LINGERING = (Started, StepStarted, StepFinished, PassagesRetrieved, UsageReported, VerdictGiven)
+_LINGERING = (Started, StepStarted, ModelRouted, StepFinished, PassagesRetrieved, UsageReported, VerdictGiven)
 
 
 DETACHED_LIMIT = "HEADWORKS_ORCHESTRATOR_DETACHED_RUN_SECONDS"

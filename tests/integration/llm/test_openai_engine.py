@@ -28,6 +28,9 @@ from services.llm.client import HttpClient
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Said, Thought, TokenCounts
 from services.llm.openai.engine import OpenAiEngine
+from services.llm.routing.generator import RoutedGenerator
+from services.llm.routing.route import own_route
+from services.llm.routing.target import Target
 from services.orchestrator.domain.tool import Declaration, ToolCall
 from services.orchestrator.runs.codec import decode_message, encode_message
 from services.runtime import call as calls
@@ -48,7 +51,7 @@ from tests.fakes.openai_upstream import (
 from tests.fakes.serving import until
 
 ENTRY = CatalogueEntry(
-    "small", EngineKind.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096, connect_seconds=2,
+    "small", EngineKind.OPENAI, model="small-2026", api_key_env="SMALL_KEY", context_length=4096,
     first_byte_seconds=5, idle_seconds=5, connections=2,
 )  # fmt: skip
 ASKED = Generation((Message(Role.USER, "why?"),))
@@ -57,17 +60,18 @@ HELLO = [delta(role="assistant", content=""), delta(content="Hel"), delta(conten
 
 
 @asynccontextmanager
-async def upstream_of(fake: FakeOpenAi, key: str = "secret", **changes: Any) -> AsyncIterator[OpenAiEngine]:
+async def upstream_of(fake: FakeOpenAi, key: str = "secret", **changes: Any) -> AsyncIterator[RoutedGenerator]:
     async with fake.serving(), engine_of(replace(ENTRY, base_url=fake.url, **changes), key) as engine:
         yield engine
 
 
 @asynccontextmanager
-async def engine_of(entry: CatalogueEntry, key: str = "") -> AsyncIterator[OpenAiEngine]:
+async def engine_of(entry: CatalogueEntry, key: str = "") -> AsyncIterator[RoutedGenerator]:
     opened = HttpClient(entry.connections)
     await opened.open()
     try:
-        yield OpenAiEngine(opened, endpoint_of(entry, key))
+        route = own_route(Target(entry))
+        yield RoutedGenerator(route, {entry.name: OpenAiEngine(opened, endpoint_of(entry, key))})
     finally:
         await opened.aclose()
 
@@ -480,6 +484,17 @@ async def test_what_an_upstream_had_in_hand_is_not_sent_again(
     assert len(fake.exchanges) == kept + 1
 
 
+@asynccontextmanager
+async def bare_of(fake: FakeOpenAi, **changes: Any) -> AsyncIterator[OpenAiEngine]:
+    opened = HttpClient()
+    await opened.open()
+    async with fake.serving():
+        try:
+            yield OpenAiEngine(opened, endpoint_of(replace(ENTRY, base_url=fake.url, **changes), "secret"))
+        finally:
+            await opened.aclose()
+
+
 async def read(upstream: OpenAiEngine, seconds: float) -> None:
     async with upstream.post(b"{}", seconds) as reply, aclosing(reply.portions()) as portions:
         async for _ in portions:
@@ -488,7 +503,7 @@ async def read(upstream: OpenAiEngine, seconds: float) -> None:
 
 async def test_a_request_to_a_new_connection_is_sent_once() -> None:
     fake = FakeOpenAi(hangs_up, streams(*HELLO))
-    async with upstream_of(fake) as upstream:
+    async with bare_of(fake) as upstream:
         with pytest.raises(DomainError) as caught:
             await read(upstream, 20)
     assert caught.value.reason == "UPSTREAM_UNAVAILABLE"
@@ -498,7 +513,7 @@ async def test_a_request_to_a_new_connection_is_sent_once() -> None:
 async def test_a_timer_that_is_ahead_of_the_clock_is_the_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which limit was hit does not depend on what the clock says by then."""
     fake = FakeOpenAi(silent, headers_only)
-    async with upstream_of(fake, timeout=600) as upstream:
+    async with bare_of(fake, timeout=600) as upstream:
         for _ in range(2):
             began = time.monotonic()
             monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda began=began: began))
@@ -562,7 +577,7 @@ async def stalls(exchange: Exchange) -> None:
 )
 async def test_silence_has_limits(behaviour: Behaviour, limit: str) -> None:
     fake = FakeOpenAi(behaviour)
-    limits = {"connect_seconds": 0.1, "first_byte_seconds": 0.1, "idle_seconds": 0.1}
+    limits = {"first_byte_seconds": 0.1, "idle_seconds": 0.1}
     error = await failure(fake, **limits)
     assert (error.kind, error.reason) == (ErrorKind.UNAVAILABLE, "UPSTREAM_TIMEOUT")
     assert f"within 0.1 seconds: its `{limit}` in the model catalogue" in error.message

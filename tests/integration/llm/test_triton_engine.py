@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 import grpc
 import pytest
 
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.chat import (
     Choice,
     Form,
@@ -18,7 +19,10 @@ from services.llm.chat import (
     Sampling,
     ToolChoice,
 )
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, TokenCounts
+from services.llm.routing.generator import RoutedGenerator
+from services.llm.routing.route import own_route
+from services.llm.routing.target import Target
 from services.llm.triton.client import LlmClient
 from services.llm.triton.engine import TritonEngine
 from services.orchestrator.domain.tool import Declaration, ToolCall
@@ -33,18 +37,19 @@ TOOL = Declaration("add", "Adds.", {"type": "object"})
 
 
 @asynccontextmanager
-async def generator_of(triton: FakeTritonLlm, timeout: float = 30, lora: str = "") -> AsyncIterator[TritonEngine]:
+async def generator_of(triton: FakeTritonLlm, timeout: float = 30, lora: str = "") -> AsyncIterator[RoutedGenerator]:
     async with channel_for(triton) as channel:
         llm = LlmClient(channel, streams=1)
         try:
-            yield TritonEngine(llm, timeout, lora)
+            route = own_route(Target(CatalogueEntry("llm", EngineKind.TRITON)))
+            yield RoutedGenerator(route, {"llm": TritonEngine(llm, timeout, lora)})
         finally:
             await llm.aclose()
 
 
 async def generated(
     triton: FakeTritonLlm, generation: Generation = ASKED, timeout: float = 30, lora: str = ""
-) -> list[Piece | Calls | Ended]:
+) -> list[Said]:
     async with generator_of(triton, timeout, lora) as generator:
         return [piece async for piece in generator.generate(generation)]
 
@@ -125,11 +130,11 @@ async def test_a_triton_lost_before_anything_came_is_asked_again() -> None:
     assert len(triton.asked) == 2
 
 
-async def test_it_is_asked_again_only_once() -> None:
+async def test_it_is_asked_three_times() -> None:
     triton = FakeTritonLlm(grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(DomainError) as caught:
         await generated(triton)
-    assert (caught.value.kind, len(triton.asked)) == (ErrorKind.UNAVAILABLE, 2)
+    assert (caught.value.kind, len(triton.asked)) == (ErrorKind.UNAVAILABLE, 3)
 
 
 async def test_a_triton_lost_in_the_midst_is_not_asked_again() -> None:

@@ -7,7 +7,9 @@ import pytest
 from services.llm.catalogue import file as catalogue_file
 from services.llm.catalogue.entry import ALL, Capability, EngineKind
 from services.llm.catalogue.file import BadCatalogue
+from services.llm.catalogue.route import TargetSpec
 from services.llm.chat import Priority, Sampling
+from services.llm.faults import Fault, Remedy
 from services.llm.price import Price
 
 FULL = """\
@@ -128,3 +130,38 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> No
         path.write_bytes(content)
     with pytest.raises(BadCatalogue, match="cannot be read"):
         catalogue_file.read(path)
+
+
+ROUTED = (
+    HEAD + "  - {name: b, generator: openai, base_url: 'http://h/v1'}\n"
+    "routes:\n  - name: steady\n    bare: true\n    faults: {content_policy: other}\n"
+    "    targets:\n      - {model: a, weight: 3}\n      - {model: b, order: 1}\n"
+)
+
+
+def test_a_route_leads_to_models() -> None:
+    (route,) = catalogue_file.parse(ROUTED, "models.yaml").routes
+    assert route.targets == (TargetSpec("a", 3), TargetSpec("b", 1, 1))
+    assert (route.bare, route.faults) == (True, {Fault.CONTENT_POLICY: Remedy.OTHER})
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (("model: b,", "model: c,"), 12, "there is no model 'c' that the gateway can ask"),
+        (("model: b,", "model: steady,"), 7, "leads to itself"),
+        (("model: b,", "model: a,"), 7, "a target twice"),
+        (("{name: b, generator", "{name: steady, generator"), 7, "a route and another model or route 'steady'"),
+        (("content_policy", "bad_luck"), 9, "bad_luck"),
+        (("content_policy", "ours"), 9, "no remedy"),
+        (("generator: openai, base_url: 'http://h/v1'", "generator: extractive"), 12, "only quotes"),
+        (("generator: openai, base_url: 'http://h/v1'", "generator: triton"), 12, "no upstream"),
+        (("generator: openai, base_url: 'http://h/v1'", "generator: route"), 5, "stands under `routes:`"),
+        (("routes:\n", "routes:\n  - {name: round, targets: [{model: steady}]}\n"), 7, "no route leads in a circle"),
+    ],
+)
+def test_a_bad_route_is_named_by_line(change: tuple[str, str], line: int, words: str) -> None:
+    with pytest.raises(BadCatalogue) as caught:
+        catalogue_file.parse(ROUTED.replace(*change), "models.yaml")
+    assert words in str(caught.value)
+    assert f"line {line}:" in str(caught.value)

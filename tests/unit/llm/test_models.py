@@ -45,7 +45,7 @@ def test_a_file_named_both_ways_is_refused(tmp_path: Path) -> None:
 def test_a_handle_has_what_its_entry_says() -> None:
     engines = ModelFactory(HttpClient(), {"KEY": "secret"}.get)
     assert engines.handle(UPSTREAM).entry == engines.bare(UPSTREAM).entry == UPSTREAM
-    assert engines.bare(UPSTREAM).endpoint.headers["authorization"] == "Bearer secret"
+    assert engines.bare(UPSTREAM).engine.endpoint.headers["authorization"] == "Bearer secret"
     with pytest.raises(BadCatalogue, match="KEY"):
         ModelFactory(HttpClient(), lambda _: None).bare(UPSTREAM)
     with pytest.raises(ValueError, match="triton"):

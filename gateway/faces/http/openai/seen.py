@@ -9,8 +9,10 @@ from headworks.orchestrator.v1 import run_pb2
 from headworks.type.v1 import usage_pb2
 
 from gateway.calls.run_answer import finish_word
+from services.llm.faults import Fault
 from services.llm.openai.calls import NO_ARGUMENTS
 from services.llm.openai.chunks import Json, usage_json
+from services.llm.route_report import Attempt, RouteReport
 
 NANOS = 1e9
 
@@ -27,6 +29,7 @@ class Seen:
     degraded: bool = False
     not_reranked: bool = False
     usage: usage_pb2.Usage = field(default_factory=usage_pb2.Usage)
+    routes: list[Json] = field(default_factory=list)
     verdicts: list[Json] = field(default_factory=list)
     approvals: dict[str, event_pb.ApprovalRequested] = field(default_factory=dict)
     finished: event_pb.RunFinished | None = None
@@ -40,6 +43,8 @@ class Seen:
             case "passages":
                 self.degraded = self.degraded or event.passages.degraded
                 self.not_reranked = self.not_reranked or event.passages.not_reranked
+            case "model_routed":
+                self.routes.append(_route(event.model_routed))
             case "reasoning":
                 return {"reasoning_content": event.reasoning.text}
             case "citation":
@@ -86,8 +91,8 @@ class Seen:
 
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in
-        milliseconds; and where there is such a thing, its session, agent version, limit, cost and verdicts, and that
-        its search was degraded or not reranked."""
+        milliseconds; and where there is such a thing, its session, agent version, limit, cost, verdicts and what the
+        last step's route has decided, and that its search was degraded or not reranked."""
         finished = self.finished or event_pb.RunFinished()
         timings = {"gateway": round(gateway_seconds * 1000, 3)}
         for timing in finished.timings:
@@ -97,6 +102,7 @@ class Seen:
             "agent_version": self.started.agent_version,
             "limit": finished.limit,
             "cost": self.usage.cost_nanos / NANOS,
+            "route": self.routes[-1] if self.routes else None,
             "verdicts": self.verdicts,
             "degraded": self.degraded,
             "not_reranked": self.not_reranked,
@@ -138,6 +144,18 @@ def call(requested: event_pb.ToolCallRequested) -> Json:
         "type": "function",
         "function": {"name": called.name, "arguments": called.arguments or NO_ARGUMENTS},
     }
+
+
+def _route(routed: event_pb.ModelRouted) -> Json:
+    return RouteReport(
+        routed.route,
+        routed.target,
+        tuple(
+            Attempt(one.target, Fault(one.fault), one.duration.seconds + one.duration.nanos / NANOS)
+            for one in routed.failed
+        ),
+        routed.hedged,
+    ).json
 
 
 def _verdict(given: event_pb.VerdictGiven) -> Json:

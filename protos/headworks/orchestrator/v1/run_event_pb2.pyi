@@ -94,6 +94,7 @@ class RunEvent(_message.Message):
     REASONING_FIELD_NUMBER: _builtins.int
     TOOL_BEGUN_FIELD_NUMBER: _builtins.int
     CONTEXT_TRIMMED_FIELD_NUMBER: _builtins.int
+    MODEL_ROUTED_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run."""
     sequence: _builtins.int
@@ -166,6 +167,10 @@ class RunEvent(_message.Message):
     def context_trimmed(self) -> Global___ContextTrimmed:
         """The model's context is full: it reads less of what was before."""
 
+    @_builtins.property
+    def model_routed(self) -> Global___ModelRouted:
+        """A route over several models has an answer."""
+
     def __init__(
         self,
         *,
@@ -188,12 +193,13 @@ class RunEvent(_message.Message):
         reasoning: Global___ReasoningDelta | None = ...,
         tool_begun: Global___ToolCallBegun | None = ...,
         context_trimmed: Global___ContextTrimmed | None = ...,
+        model_routed: Global___ModelRouted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "model_routed", b"model_routed", "passages", b"passages", "reasoning", b"reasoning", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "passages", b"passages", "reasoning", b"reasoning", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_decision", b"approval_decision", "approval_request", b"approval_request", "citation", b"citation", "context_trimmed", b"context_trimmed", "create_time", b"create_time", "event", b"event", "finished", b"finished", "model_routed", b"model_routed", "passages", b"passages", "reasoning", b"reasoning", "run_id", b"run_id", "sequence", b"sequence", "started", b"started", "step_finished", b"step_finished", "step_started", b"step_started", "text", b"text", "tool_begun", b"tool_begun", "tool_call", b"tool_call", "tool_result", b"tool_result", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision", "reasoning", "tool_begun", "context_trimmed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "passages", "text", "citation", "usage", "finished", "step_started", "step_finished", "tool_call", "tool_result", "verdict", "approval_request", "approval_decision", "reasoning", "tool_begun", "context_trimmed", "model_routed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -578,6 +584,76 @@ class StepFinished(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___StepFinished: _TypeAlias = StepFinished  # noqa: Y015
+
+@_typing.final
+class ModelRouted(_message.Message):
+    """A route has an answer: which of its models gives it, and what came to nothing before. It comes before the first piece."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUTE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    HEDGED_FIELD_NUMBER: _builtins.int
+    route: _builtins.str
+    """The route's name."""
+    target: _builtins.str
+    """The model that answers."""
+    hedged: _builtins.bool
+    """Another model was asked as well, since the first one was slow."""
+    @_builtins.property
+    def failed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteAttempt]:
+        """The attempts before it, in order."""
+
+    def __init__(
+        self,
+        *,
+        route: _builtins.str = ...,
+        target: _builtins.str = ...,
+        failed: _abc.Iterable[Global___RouteAttempt] | None = ...,
+        hedged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "hedged", b"hedged", "route", b"route", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelRouted: _TypeAlias = ModelRouted  # noqa: Y015
+
+@_typing.final
+class RouteAttempt(_message.Message):
+    """A model that a route has asked and that gave no answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """The model."""
+    fault: _builtins.str
+    """Why: "rate_limit", "overload", "full", "timeout", "connect", "context", "content_policy", "auth", "bad_request",
+    "broken".
+    """
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it took."""
+
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        fault: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "fault", b"fault", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RouteAttempt: _TypeAlias = RouteAttempt  # noqa: Y015
 
 @_typing.final
 class ToolCallRequested(_message.Message):

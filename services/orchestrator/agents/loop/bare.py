@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from services.llm.chat import Form
-from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Thought, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Routed, Thought, TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.tokens import estimate_generation
 from services.orchestrator.agents.loop.bounds import begun, check_choice, finish_of, given_up, offered
@@ -15,6 +15,7 @@ from services.orchestrator.agents.loop.finalize import REASONS
 from services.orchestrator.domain.event import (
     Body,
     CitationAdded,
+    ModelRouted,
     ReasoningDelta,
     StepFinished,
     StepKind,
@@ -77,6 +78,7 @@ class BareModel:
         thoughts: list[str] = []
         calls: list[ToolCall] = []
         lost: Lost | None = None
+        routed: Routed | None = None
         clock = time.monotonic
         started = asked = clock()
         waited = 0.0
@@ -99,12 +101,16 @@ class BareModel:
                         calls += piece.calls
                     elif type(piece) is Lost:
                         lost = piece
+                    elif type(piece) is Routed:
+                        routed = piece
+                        yield ModelRouted(piece.report)
                     elif type(piece) is Ended:
                         ended = piece
                     asked = clock()
         except DomainError as error:
             written = "".join([*parts, *thoughts, lost.text if lost else ""])
-            yield self._usage(given_up(generation, written).tokens if begun(written, lost, error) else TokenCounts())
+            used = given_up(generation, written).tokens if begun(written, lost, error) else TokenCounts()
+            yield self._usage(used, routed)
             raise
         if ended is None:
             raise RuntimeError(f"{name} ended without saying why")
@@ -112,13 +118,13 @@ class BareModel:
         calls = offered(generation, calls)
         for call in calls[requested:]:
             yield ToolCallRequested(call, 1, callers=True)
-        usage = self._usage(ended.tokens)
+        usage = self._usage(ended.tokens, routed)
         finish = finish_of(ended.finish, calls)
         text = "".join(parts)
         yield StepFinished(1, StepKind.GENERATE, name, usage, clock() - started, waited, text, finish, ended.confidence)
 
-    def _usage(self, tokens: TokenCounts) -> UsageReported:
-        return UsageReported.of(tokens, self._served.entry.cost_nanos(tokens))
+    def _usage(self, tokens: TokenCounts, routed: Routed | None) -> UsageReported:
+        return UsageReported.of(tokens, self._served.cost_nanos(tokens, routed))
 
 
 def _said(piece: Piece, writer: CitationWriter | None) -> Sequence[Body]:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from services.llm.errors import ContextTooLong
-from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Thought, TokenCounts
+from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Routed, Thought, TokenCounts
 from services.llm.tokens import estimate_generation
 from services.orchestrator.agents.loop.bounds import BrokenOff, begun, bounded, finish_of, given_up, permitted
 from services.orchestrator.agents.loop.citations import CitationWriter
@@ -18,6 +18,7 @@ from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import (
     Body,
     ContextTrimmed,
+    ModelRouted,
     ReasoningDelta,
     StepFinished,
     StepStarted,
@@ -45,6 +46,7 @@ class _Heard:
     thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     lost: Lost | None = None
+    routed: Routed | None = None
     ended: Ended | None = None
     waited: float = 0.0
 
@@ -71,7 +73,7 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:  # noqa: C901 (one 
     try:
         async with aclosing(_fitting(work, heard)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, ContextTrimmed | ReasoningDelta):
+                if isinstance(piece, ContextTrimmed | ReasoningDelta | ModelRouted):
                     yield piece
                 elif not work.held:
                     for body in writer.said(piece):
@@ -92,7 +94,7 @@ async def generate(work: Work, order: PromptPlan) -> Bodies:  # noqa: C901 (one 
     finish = finish_of(ended.finish, calls) if calls or heard.ended else ""
     if finish == Finish.LENGTH:
         work.limit = heard.order.capped or work.limit
-    usage = usage_of(work, ended.tokens)
+    usage = usage_of(work, ended.tokens, heard.routed)
     text = "".join(heard.text)
     yield StepFinished(step.number, kind, model, usage, took, heard.waited, text, finish, ended.confidence)
 
@@ -107,17 +109,19 @@ def _permitted(heard: _Heard, model: str) -> list[ToolCall]:
 def _failed(work: Work, heard: _Heard, error: DomainError, step: int, started: float) -> Iterator[Body]:
     """What a step has used that an error ends: where the model has begun, it has read all that it was sent."""
     if heard.asked and begun(heard.written, heard.lost, error):
-        usage = usage_of(work, given_up(heard.order.generation, heard.written).tokens)
+        usage = usage_of(work, given_up(heard.order.generation, heard.written).tokens, heard.routed)
         took, text = time.monotonic() - started, "".join(heard.text)
         yield StepFinished(step, heard.order.kind, work.handle.entry.name, usage, took, heard.waited, text)
     yield work.state.usage  # with that of this step, which was applied
 
 
-def usage_of(work: Work, tokens: TokenCounts) -> UsageReported:
-    return UsageReported.of(tokens, work.handle.entry.cost_nanos(tokens))
+def usage_of(work: Work, tokens: TokenCounts, routed: Routed | None = None) -> UsageReported:
+    return UsageReported.of(tokens, work.handle.cost_nanos(tokens, routed))
 
 
-async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | ReasoningDelta | ContextTrimmed, None]:
+async def _fitting(
+    work: Work, heard: _Heard
+) -> AsyncGenerator[Piece | ReasoningDelta | ContextTrimmed | ModelRouted, None]:
     """The pieces of the answer to a prompt that fits: of one that is too long the oldest parts are left out."""
     for attempt in range(1, ATTEMPTS + 1):
         while (trimmed := heard.order.trimmed) is not None:
@@ -131,7 +135,7 @@ async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | Reasonin
             generation = replace(heard.order.generation, reasoning=heard.thinks)
             async with aclosing(_pieces(work, generation, heard)) as pieces:
                 async for piece in pieces:
-                    yield ReasoningDelta(piece.text) if isinstance(piece, Thought) else piece
+                    yield _body(piece)
             return
         except ContextTooLong as error:
             trimmed = await refused(work, heard.order.generation, error)
@@ -140,7 +144,13 @@ async def _fitting(work: Work, heard: _Heard) -> AsyncGenerator[Piece | Reasonin
             heard.order = replace(heard.order, trimmed=trimmed)
 
 
-async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece | Thought, None]:
+def _body(piece: Piece | Thought | Routed) -> Piece | ReasoningDelta | ModelRouted:
+    if isinstance(piece, Thought):
+        return ReasoningDelta(piece.text)
+    return ModelRouted(piece.report) if isinstance(piece, Routed) else piece
+
+
+async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGenerator[Piece | Thought | Routed, None]:
     """The pieces of text, until the model ends, the run's time is over, or it writes on past what it may."""
     most = generation.sampling.max_tokens or work.handle.entry.sampling.max_tokens
     clock = time.monotonic
@@ -169,6 +179,9 @@ async def _pieces(work: Work, generation: Generation, heard: _Heard) -> AsyncGen
                 heard.calls += piece.calls
             elif isinstance(piece, Lost):
                 heard.lost = piece
+            elif isinstance(piece, Routed):
+                heard.routed = piece
+                yield piece
             else:
                 heard.ended = piece
 

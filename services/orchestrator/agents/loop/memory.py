@@ -3,10 +3,9 @@
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import astuple
 
 from services.llm.chat import Message, Role, Sampling
-from services.llm.generation import Ended, Generation, Piece, TokenCounts
+from services.llm.generation import Ended, Generation, Piece, Routed, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import StepFinished, StepKind, StepStarted, UsageReported
@@ -33,8 +32,7 @@ async def remember(work: Work) -> Bodies:
         return
     if state.open is None:
         yield StepStarted(state.steps + 1, StepKind.SUMMARISE, model)
-    tokens = TokenCounts(*(sum(each) for each in zip(*map(astuple, work.summaries), strict=True)))
-    usage = UsageReported.of(tokens, work.handle.entry.cost_nanos(tokens))
+    usage = sum(work.summaries, UsageReported(0, 0))
     took = time.monotonic() - started
     yield StepFinished(state.steps, StepKind.SUMMARISE, model, usage, took, took)
 
@@ -59,6 +57,7 @@ async def _summary(work: Work, summary: str, messages: Sequence[Message]) -> str
     known = f"So far: {summary}\n\n" if summary else ""
     asked = (Message(Role.SYSTEM, SUMMARISE), Message(Role.USER, known + spoken))
     parts: list[str] = []
+    routed: Routed | None = None
     generation = Generation(asked, sampling=Sampling(max_tokens=SUMMARY_TOKENS), priority=work.ask.priority)
     try:
         pieces = bounded(work.handle.generator.generate(generation), work.ends, SUMMARY_TOKENS)
@@ -66,8 +65,14 @@ async def _summary(work: Work, summary: str, messages: Sequence[Message]) -> str
             async for piece in pieces:
                 if isinstance(piece, Piece):
                     parts.append(piece.text)
+                elif isinstance(piece, Routed):
+                    routed = piece
                 elif isinstance(piece, Ended):
-                    work.summaries.append(piece.tokens)
+                    work.summaries.append(_usage(work, piece.tokens, routed))
     except BrokenOff:
-        work.summaries.append(given_up(generation, "".join(parts)).tokens)
+        work.summaries.append(_usage(work, given_up(generation, "".join(parts)).tokens, routed))
     return "".join(parts).strip()
+
+
+def _usage(work: Work, tokens: TokenCounts, routed: Routed | None) -> UsageReported:
+    return UsageReported.of(tokens, work.handle.cost_nanos(tokens, routed))

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from services.llm.catalogue.entry import EngineKind
 from services.llm.chat import ResponseFormat
-from services.llm.generation import TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue
 from services.orchestrator.agents.loop.filtering import filter_of
@@ -22,7 +21,7 @@ from services.orchestrator.agents.specs.spec import AgentSpec
 from services.orchestrator.agents.specs.structured import Checker
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.document_filter import DocumentFilter
-from services.orchestrator.domain.event import Body, ContextTrimmed, FinishReason, Timing, VerdictGiven
+from services.orchestrator.domain.event import Body, ContextTrimmed, FinishReason, Timing, UsageReported, VerdictGiven
 from services.orchestrator.domain.passage import Found, Passage, Retriever
 from services.orchestrator.runs.agent import Journal, RunInput, RunOutcome
 from services.orchestrator.sessions.memory import SessionMemory, SessionWindow
@@ -83,7 +82,7 @@ class Work:
     limit: str = ""
     closing: bool = False
     said: bool = False
-    summaries: list[TokenCounts] = field(default_factory=list)
+    summaries: list[UsageReported] = field(default_factory=list)
     screened: list[VerdictGiven] = field(default_factory=list)
     hops: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 

@@ -71,7 +71,7 @@ class Side:
 def bare(opened: HttpClient, url: str, **more: Any) -> BareHandle:
     entry = CatalogueEntry(
         "small", EngineKind.OPENAI, bare=True, base_url=url, model="small-2026", api_key_env="THE_KEY",
-        connect_seconds=1, **{"first_byte_seconds": more.get("idle_seconds", 60), **more},
+        **{"first_byte_seconds": more.get("idle_seconds", 60), **more},
     )  # fmt: skip
     return BareHandle(entry, OpenAiEngine(opened, endpoint_of(entry, KEY)))
 

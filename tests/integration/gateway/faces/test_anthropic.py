@@ -397,7 +397,7 @@ async def test_a_coding_agents_conversation_with_an_agent(make_gateway: MakeGate
         (503, fake.fails(503), "overloaded_error", anthropic.InternalServerError),
         (400, fake.fails(400, "odd field"), "invalid_request_error", anthropic.BadRequestError),
     ],
-    ids=str,
+    ids=["429", "503", "400"],
 )  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
 async def test_errors_have_anthropics_form(

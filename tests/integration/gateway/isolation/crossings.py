@@ -154,7 +154,18 @@ def _with_file(world: World) -> Message:
     return made
 
 
+def _mcp(method: str, **params: Any) -> Message:
+    made: Message = body(jsonrpc="2.0", id=1, method=method, params=params)
+    return made
+
+
 HTTP: dict[str, list[Attempt]] = {
+    "POST /mcp": [
+        attempt(_mcp("tools/list"), OK),
+        attempt(_mcp("tools/call", name="ask_keeper", arguments={"question": QUESTION}), OK),
+        attempt(_mcp("tools/call", name="search_docs", arguments={"query": QUESTION}), OK),
+        attempt(_mcp("tools/call", name="ask_rag", arguments={"question": QUESTION, "collection": "docs"}), OK),
+    ],
     "POST /v1/search": [attempt(body(query=QUESTION, collection="docs"), MISSING)],
     "POST /v1/files": [attempt(HttpBody(), "UNSUPPORTED_MEDIA_TYPE")],
     "GET /v1/files": [attempt(HttpBody(), OK)],

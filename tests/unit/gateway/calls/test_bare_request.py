@@ -112,8 +112,10 @@ def test_an_answer_without_a_limit_has_what_the_budgets_leave(
 
 def test_the_operator_names_the_field_of_the_limit() -> None:
     one = asked()
-    one.bound(9000, replace(UPSTREAM, longest_answer=10_000, limit_field="max_completion_tokens"))
-    assert one.body["max_completion_tokens"] == 9000
+    entry = replace(UPSTREAM, longest_answer=10_000, limit_field="max_completion_tokens")
+    one.bound(9000, entry)
+    assert wire(one, entry)["max_completion_tokens"] == 9000
+    assert wire(one, UPSTREAM)["max_tokens"] == 9000, "another target of the route"
 
 
 @pytest.mark.parametrize("content", ["Keep it.", [{"type": "text", "text": "Keep it."}]])

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import orjson
 
 from services.llm.chat import Form, Message, ResponseFormat, Role, Sampling
-from services.llm.generation import Calls, Ended, Generation, Piece, TokenCounts
+from services.llm.generation import Calls, Ended, Generation, Piece, Routed, TokenCounts
 from services.llm.handle import ModelHandle
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
 from services.orchestrator.agents.loop.graders.grader import Grade, GradedAnswer
@@ -102,19 +102,22 @@ async def _ask(
     )
     parts: list[str] = []
     tokens = TokenCounts()
+    routed: Routed | None = None
     try:
         async with aclosing(bounded(judge.generator.generate(generation), ends, MOST_TOKENS)) as pieces:
             async for piece in pieces:
                 match piece:
                     case Piece(text):
                         parts.append(text)
+                    case Routed():
+                        routed = piece
                     case Calls():
                         pass
                     case Ended(_, tokens):
                         pass
     except BrokenOff:
         tokens = given_up(generation, "".join(parts)).tokens
-    usage = UsageReported.of(tokens, judge.entry.cost_nanos(tokens))
+    usage = UsageReported.of(tokens, judge.cost_nanos(tokens, routed))
     return "".join(parts), usage
 
 

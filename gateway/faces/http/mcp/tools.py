@@ -1,0 +1,66 @@
+"""A tool that is offered by MCP, the names of tools, and what becomes of an error."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import mcp_types as types
+
+from services.runtime.call import Call
+from services.runtime.errors import DomainError
+from services.runtime.statuses import cut
+
+MAX_NAME = 64
+"""What the strictest clients take; the protocol itself allows 128."""
+_MARK = 8
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+ERROR_KEY = "headworks/error"
+"""Where in a result's `_meta` an error is, for programs."""
+
+# Reports that work goes on: in words.
+Progress = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTool:
+    """`call` raises a DomainError or grpc.aio.AioRpcError."""
+
+    declaration: types.Tool
+    call: Callable[[Mapping[str, Any], Call, Progress], Awaitable[types.CallToolResult]]
+
+
+class ToolSource(Protocol):
+    """Where tools come from. Each shows a caller the tools that it may call, and no others."""
+
+    async def tools(self, call: Call) -> Sequence[OfferedTool]:
+        """Raises a DomainError or grpc.aio.AioRpcError."""
+        ...
+
+    async def tool(self, name: str, call: Call) -> OfferedTool | None:
+        """None where no tool of this source has that name. Raises the same."""
+        ...
+
+
+def tool_name(prefix: str, name: str) -> str:
+    """PREFIX_NAME. One that clients would not take is cut, and has some characters more, the same ones each time: it
+    depends on no other tool what a tool is called."""
+    plain = f"{prefix}_{name}"
+    clean = _NO_NAME.sub("_", plain)
+    if clean == plain and len(plain) <= MAX_NAME:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    return f"{clean[: MAX_NAME - 1 - _MARK]}_{digest[:_MARK]}"
+
+
+def error_json(error: DomainError) -> dict[str, Any]:
+    """An error for programs."""
+    told: dict[str, Any] = {"code": error.reason.lower(), "message": cut(error.message), **error.details}
+    return told if error.retry_after is None else told | {"retry_after": error.retry_after}
+
+
+def failed(error: DomainError) -> types.CallToolResult:
+    """The error of a call, as a result that a model can react to."""
+    text = types.TextContent(type="text", text=f"{error.reason}: {cut(error.message)}")
+    return types.CallToolResult(content=[text], is_error=True, _meta={ERROR_KEY: error_json(error)})

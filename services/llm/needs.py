@@ -1,0 +1,18 @@
+"""What a call needs of the model that answers it. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.llm.catalogue.entry import Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a call needs of a target. `tokens` counts the prompt and the least answer; it is called only where it
+    matters."""
+
+    capabilities: frozenset[Capability] = frozenset()
+    tokens: Callable[[], int] = lambda: 0
+
+
+NOTHING = Needs()

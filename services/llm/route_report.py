@@ -1,0 +1,39 @@
+"""What a route has decided on the way to an answer. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.llm.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A target that was asked and gave no answer."""
+
+    target: str
+    fault: Fault
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReport:
+    """`target`: the model that answers. `failed`: those that were asked before it. `hedged`: another one was asked as
+    well, which was slower."""
+
+    route: str
+    target: str
+    failed: tuple[Attempt, ...] = ()
+    hedged: bool = False
+
+    @property
+    def header(self) -> str:
+        """Such as "steady; target=small; failed=east:overload,west:connect; hedged"."""
+        failed = ",".join(f"{one.target}:{one.fault}" for one in self.failed)
+        parts = [self.route, f"target={self.target}", f"failed={failed}" * bool(failed), "hedged" * self.hedged]
+        return "; ".join(filter(None, parts))
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """As `headworks.route` of an answer has it."""
+        failed = [{"target": one.target, "fault": one.fault, "seconds": round(one.seconds, 4)} for one in self.failed]
+        return {"name": self.route, "target": self.target, "failed": failed, "hedged": self.hedged}

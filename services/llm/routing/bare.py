@@ -1,0 +1,97 @@
+"""A route as a bare model: what the gateway asks in OpenAI's own form."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from services.llm import errors
+from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.client import UpstreamReply
+from services.llm.handle import BareHandle, BareReply, Wire
+from services.llm.needs import NOTHING, Needs
+from services.llm.openai.engine import completion, decode
+from services.llm.openai.events import DONE, EventReader, EventTooLong, data_of
+from services.llm.routing.judging import fault_of
+from services.llm.routing.route import Route
+from services.llm.routing.target import Target
+from services.llm.time_left import Deadline
+from services.runtime.errors import DomainError
+
+
+class _Reply:
+    """An answer that has begun well, with what is to be closed after it."""
+
+    def __init__(self, reply: UpstreamReply, resources: AsyncExitStack) -> None:
+        self.reply = reply
+        self._resources = resources
+
+    async def aclose(self) -> None:
+        await self.reply.close()
+        await self._resources.aclose()
+
+
+class RoutedBare:
+    """Asks the targets of a route by their `handles`, which have the names of the models."""
+
+    def __init__(self, route: Route, handles: Mapping[str, BareHandle]) -> None:
+        self._route = route
+        self._handles = handles
+        self.entry: CatalogueEntry = route.entry
+
+    @asynccontextmanager
+    async def post(
+        self,
+        wire: Wire,
+        seconds: float,
+        whole: bool = False,
+        on_sent: Callable[[], None] = lambda: None,
+        needs: Needs = NOTHING,
+    ) -> AsyncIterator[BareReply]:
+        """The answer of the first target whose answer begins well: a whole one that is one, or a stream whose first
+        chunk says something."""
+        deadline = Deadline(seconds)
+
+        async def begin(target: Target) -> _Reply:
+            async with AsyncExitStack() as stack:
+                handle = self._handles[target.name]
+                answer = await stack.enter_async_context(handle.post(wire, deadline.left, whole, on_sent))
+                try:
+                    await _begun(answer.reply, whole)
+                except BaseException as error:
+                    if isinstance(error, DomainError):
+                        error.begun = True
+                    await answer.reply.close()
+                    raise
+                return _Reply(answer.reply, stack.pop_all())
+
+        answer, report = await self._route.begin(begin, needs, lambda: deadline.left)
+        target = self._route.target(report.target)
+        try:
+            yield BareReply(target.entry, answer.reply, report)
+        except DomainError as error:
+            target.failed(fault_of(error), error.retry_after)
+            raise
+        finally:
+            target.in_flight -= 1
+            await answer.aclose()
+
+
+async def _begun(reply: UpstreamReply, whole: bool) -> None:
+    """Wait until it is sure that there is an answer. Raises a DomainError where there is none."""
+    if whole or reply.is_json:
+        completion(reply.endpoint, await reply.whole())
+        return
+    reader = EventReader()
+    while (portion := await reply.ahead()) is not None:
+        try:
+            events = reader.feed(portion)
+        except EventTooLong as error:
+            raise errors.broken(reply.endpoint, f"has an event of {error}") from error
+        for event in events:
+            data = data_of(event)
+            if data == DONE:
+                raise errors.broken(reply.endpoint, "ended before it began")
+            if data:
+                chunk = decode(reply.endpoint, event, data)
+                if chunk.finish_reason or any(part.counted for part in chunk.parts):
+                    return
+    raise errors.broken(reply.endpoint, "broke off before it began")

@@ -1,0 +1,109 @@
+"""A route as a generator: what runs ask."""
+
+import math
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
+from services.llm.catalogue.entry import Capability
+from services.llm.chat import Declaration, Form, Message
+from services.llm.generation import Generation, Generator, Lost, Routed, Said
+from services.llm.needs import Needs
+from services.llm.routing.judging import fault_of
+from services.llm.routing.route import Route
+from services.llm.routing.target import Target
+from services.llm.tokens import estimate_generation
+from services.runtime.call import current_or_none
+from services.runtime.errors import DomainError
+
+
+class _Pieces:
+    """An answer of a target that has begun: its first piece, and the rest."""
+
+    def __init__(self, first: Said, rest: AsyncGenerator[Said, None]) -> None:
+        self.first = first
+        self.rest = rest
+
+    async def aclose(self) -> None:
+        await self.rest.aclose()
+
+
+class _Asking:
+    """Asks a target for a generation. `lost`: what was seen of the last answer that came to nothing."""
+
+    def __init__(self, generators: Mapping[str, Generator], generation: Generation) -> None:
+        self._generators = generators
+        self._generation = generation
+        self.lost: Lost | None = None
+
+    async def begin(self, target: Target) -> _Pieces:
+        self.lost = None
+        pieces = self._generators[target.name].generate(self._generation)
+        try:
+            async for piece in pieces:
+                if type(piece) is not Lost:
+                    return _Pieces(piece, pieces)
+                self.lost = piece
+        except BaseException as error:
+            if isinstance(error, DomainError):
+                error.begun = self.lost is not None
+            await pieces.aclose()
+            raise
+        raise RuntimeError(f"{target.name} ended without saying why")
+
+
+class RoutedGenerator:
+    """Asks the targets of a route by their `generators`, which have the names of the models. Of a route over several
+    the first thing said is Routed."""
+
+    def __init__(self, route: Route, generators: Mapping[str, Generator]) -> None:
+        self.route = route
+        self._generators = generators
+        self._several = len(route.targets) > 1 or route.entry.name != route.targets[0].target.name
+        self.name = generators[route.targets[0].target.name].name
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        """By the target that is asked first; by another where that one cannot."""
+        names = [one.target.name for one in self.route.targets if one.target.ready] or list(self._generators)
+        for name in names[:-1]:
+            try:
+                return await self._generators[name].count(messages, tools)
+            except DomainError:
+                continue
+        return await self._generators[names[-1]].count(messages, tools)
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
+        asking = _Asking(self._generators, generation)
+        try:
+            answer, report = await self.route.begin(asking.begin, _needs(generation), _left)
+        except DomainError:
+            if asking.lost is not None:
+                yield asking.lost
+            raise
+        target = self.route.target(report.target)
+        try:
+            if self._several:
+                yield Routed(report)
+            async with aclosing(answer.rest) as rest:
+                yield answer.first
+                async for piece in rest:
+                    yield piece
+        except DomainError as error:
+            target.failed(fault_of(error), error.retry_after)
+            raise
+        finally:
+            target.in_flight -= 1
+
+
+def _left() -> float:
+    """Seconds until the deadline of the call being served."""
+    call = current_or_none()
+    return math.inf if call is None else call.remaining
+
+
+def _needs(generation: Generation) -> Needs:
+    capabilities = set[Capability]()
+    if generation.tools:
+        capabilities.add(Capability.TOOLS)
+    if generation.response_format.form is not Form.TEXT:
+        capabilities.add(Capability.JSON_SCHEMA)
+    return Needs(frozenset(capabilities), lambda: estimate_generation(generation) + 1)

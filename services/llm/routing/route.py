@@ -1,0 +1,253 @@
+"""A route: asks targets one after the other until one answers. The one place where a model is asked again."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.catalogue.route import RouteSpec, TargetSpec
+from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
+from services.llm.faults import REMEDIES, Fault, Remedy
+from services.llm.needs import Needs
+from services.llm.route_report import Attempt, RouteReport
+from services.llm.routing import metrics
+from services.llm.routing.allowance import Allowance
+from services.llm.routing.choice import Choice, Weighed
+from services.llm.routing.judging import fault_of, may_repeat
+from services.llm.routing.target import Target
+from services.runtime.errors import FINAL, DomainError
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+"""Seconds before the same target is asked again; the pause doubles, and is spread by chance."""
+
+
+class Begun(Protocol):
+    """An answer that has begun."""
+
+    async def aclose(self) -> None: ...
+
+
+Answer = TypeVar("Answer", bound=Begun)
+Begin = Callable[[Target], Awaitable[Answer]]
+
+
+class NoTarget(UpstreamUnavailable):
+    """All targets of a route are left out."""
+
+    reason = "NO_TARGET"
+
+    def __init__(self, route: str, seconds: float) -> None:
+        super().__init__(
+            f"no target of the route {route!r} can be asked: all have failed lately; try again later", route=route
+        )
+        self.retry_after = max(seconds, 0.1)
+
+
+OWN_ATTEMPTS = 3
+"""How often a model is asked by its own name, where it may be asked again."""
+
+
+class Route:
+    """The targets of a name. `own`: it is a model that stands for itself, which is asked whatever its breaker says."""
+
+    def __init__(self, spec: RouteSpec, entry: CatalogueEntry, targets: list[Weighed], own: bool = False) -> None:
+        self.spec = spec
+        self.entry = entry
+        self.targets = targets
+        self.on_retry: Callable[[], None] = lambda: None
+        self._own = own
+        self._choice = Choice(targets)
+        self._by_name = {one.target.name: one.target for one in targets}
+        self._retries = Allowance(spec.retry_share)
+        self._hedges = Allowance(spec.hedge.share if spec.hedge else 0.0, burst=3.0)
+        self._remedies = {**REMEDIES, **spec.faults}
+
+    def target(self, name: str) -> Target:
+        """KeyError where the route does not lead there."""
+        return self._by_name[name]
+
+    async def begin(
+        self, begin: Begin[Answer], needs: Needs, left: Callable[[], float] = lambda: math.inf
+    ) -> tuple[Answer, RouteReport]:
+        """The first answer that begins well. `begin` asks a target once; what it returns has said something, and what
+        it raises has left nothing behind. `left`: seconds that there are for all attempts together. A target that is
+        asked counts as busy until it `leaves`. Raises what the last target has raised, or NoTarget."""
+        self._retries.call()
+        self._hedges.call()
+        failed: list[Attempt] = []
+        apart: dict[Target, bool] = {}
+        pause = FIRST_PAUSE
+        target = self._first(needs)
+        while True:
+            started = time.monotonic()
+            try:
+                answer, answering, hedged = await self._asked(begin, target, needs, apart, left)
+                return answer, RouteReport(self.entry.name, answering.name, tuple(failed), hedged)
+            except DomainError as error:
+                fault = fault_of(error)
+                failed.append(Attempt(target.name, fault, time.monotonic() - started))
+                following = self._following(target, fault, error, needs, apart, len(failed))
+                if following is None:
+                    self._tell(error, failed)
+                    raise
+                wait = 0.0
+                if any(one.target == following.name for one in failed):
+                    wait = max(pause * random.uniform(0.5, 1), error.retry_after or 0)  # noqa: S311 (spreads retries)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+                if wait > LONGEST_PAUSE or wait >= left() or not self._may_retry():
+                    self._tell(error, failed)
+                    raise
+                target = following
+            self.on_retry()
+            if wait:
+                await asyncio.sleep(wait)
+
+    def _first(self, needs: Needs) -> Target:
+        """Raises NoTarget."""
+        if self._own:
+            return self.targets[0].target
+        target = self._choice.of(needs)
+        if target is None:
+            raise NoTarget(self.entry.name, min(one.target.breaker.left for one in self._choice.able(needs)))
+        return target
+
+    def _following(
+        self, target: Target, fault: Fault, error: DomainError, needs: Needs, apart: dict[Target, bool], tried: int
+    ) -> Target | None:
+        """Whom to ask after a fault of `target`; None where there is no use in it. `apart`: who was asked, and whether
+        it may be asked again."""
+        remedy = self._remedies[fault]
+        if remedy is Remedy.NEVER or tried >= self.spec.attempts:
+            return None
+        repeats = may_repeat(error) and (error.retry_after or 0) <= LONGEST_PAUSE
+        if fault is Fault.RATE_LIMIT and error.retry_after is None:
+            repeats = False
+        if remedy is Remedy.AGAIN and repeats and target not in apart:
+            apart[target] = True
+            return target
+        apart[target] = repeats
+        if remedy is Remedy.LARGER:
+            length = target.entry.context_length or int(error.details.get("context_length", 0))
+            return self._choice.of(needs, apart, longer_than=length) if length else None
+        other = None if self._own else self._choice.of(needs, apart)
+        if other is None and repeats and remedy in (Remedy.AGAIN, Remedy.NEXT):
+            # All were asked: one that may be well by now once more, this one last.
+            gone = {one for one, repeats in apart.items() if not repeats} | {target}
+            return (None if self._own else self._choice.of(needs, gone)) or target
+        return other
+
+    async def _asked(
+        self, begin: Begin[Answer], target: Target, needs: Needs, apart: dict[Target, bool], left: Callable[[], float]
+    ) -> tuple[Answer, Target, bool]:
+        """The answer, whose it is, and whether another was asked as well."""
+        hedge = self.spec.hedge
+        slow = target.slow_seconds
+        if hedge is None or slow is None:
+            return await self._once(begin, target, self._silence(target, apart)), target, False
+        return await self._hedged(begin, target, max(slow, hedge.least_seconds), needs, apart)
+
+    def _silence(self, target: Target, apart: dict[Target, bool]) -> float | None:
+        """How long a target may take to begin; None where there is nobody else to ask."""
+        others = not self._own and any(
+            one.target is not target and one.target not in apart and one.target.ready for one in self.targets
+        )
+        return self.spec.first_token_seconds if others else None
+
+    async def _once(self, begin: Begin[Answer], target: Target, silence: float | None) -> Answer:
+        """One attempt, judged. The target stays busy with what begins."""
+        started = time.monotonic()
+        target.in_flight += 1
+        outcome = "cancelled"
+        try:
+            try:
+                if silence is None:
+                    answer = await begin(target)
+                else:
+                    async with asyncio.timeout(silence):
+                        answer = await begin(target)
+            except TimeoutError:
+                raise UpstreamTimeout(
+                    f"the target {target.name!r} did not begin to answer within {silence:g} seconds: the "
+                    f"`first_token_seconds` of the route {self.entry.name!r}",
+                    **{FINAL: "true"},
+                ) from None
+        except DomainError as error:
+            fault = fault_of(error)
+            outcome = fault.value
+            target.failed(fault, error.retry_after)
+            raise
+        else:
+            outcome = "ok"
+            target.begun(time.monotonic() - started)
+            return answer
+        finally:
+            if outcome != "ok":
+                target.in_flight -= 1
+            if not self._own:
+                metrics.ATTEMPTS.labels(self.entry.name, target.name, outcome).inc()
+
+    async def _hedged(
+        self, begin: Begin[Answer], target: Target, after: float, needs: Needs, apart: dict[Target, bool]
+    ) -> tuple[Answer, Target, bool]:
+        """Ask a second target as well where the first one is slow; the first to answer is taken, the other left."""
+        first = asyncio.create_task(self._once(begin, target, self._silence(target, apart)))
+        racing = {first: target}
+        second: Target | None = None
+        try:
+            await asyncio.wait(racing, timeout=after)
+            if not first.done() and (second := self._second(target, needs, apart)) is not None:
+                racing[asyncio.create_task(self._once(begin, second, None))] = second
+            while racing:
+                done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    answering = racing.pop(task)
+                    if task.exception() is not None:
+                        apart[answering] = False
+                        continue
+                    if second is not None:
+                        metrics.HEDGES.labels(self.entry.name, "faster" if answering is second else "slower").inc()
+                    return task.result(), answering, second is not None
+            return await first, target, second is not None  # raises what the first has raised
+        finally:
+            await _leave(racing, self._dropped)
+
+    def _second(self, target: Target, needs: Needs, apart: dict[Target, bool]) -> Target | None:
+        """Whom to ask as well."""
+        second = self._choice.of(needs, {*apart, target})
+        return second if second is not None and self._hedges.take() else None
+
+    def _dropped(self, target: Target) -> None:
+        """An answer that began too late has been left."""
+        target.in_flight -= 1
+
+    def _may_retry(self) -> bool:
+        if self._retries.take():
+            return True
+        metrics.UNRETRIED.labels(self.entry.name).inc()
+        return False
+
+    def _tell(self, error: DomainError, failed: list[Attempt]) -> None:
+        """Say in the error which attempts came to nothing."""
+        if not self._own:
+            error.details["attempts"] = ",".join(f"{one.target}:{one.fault}" for one in failed)
+
+
+def own_route(target: Target) -> Route:
+    """Of a model that is asked by its own name."""
+    spec = RouteSpec(target.name, (TargetSpec(target.name),), attempts=OWN_ATTEMPTS, retry_share=1)
+    return Route(spec, target.entry, [Weighed(target)], own=True)
+
+
+async def _leave(racing: "dict[asyncio.Task[Answer], Target]", dropped: Callable[[Target], None]) -> None:
+    """End the attempts that are not taken, and close what has begun all the same."""
+    for task in racing:
+        task.cancel()
+    for task, target in racing.items():
+        with suppress(asyncio.CancelledError, DomainError):
+            answer = await task
+            await answer.aclose()
+            dropped(target)

@@ -1,0 +1,182 @@
+"""Chat completions of a route, over real HTTP: whatever one of its upstreams does, another answers."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from gateway.calls.bare import BareCalls
+from gateway.faces.http.openai.bare_request import parse
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
+from services.llm.catalogue.route import RouteSpec, TargetSpec
+from services.llm.client import HttpClient
+from services.llm.models import ModelFactory
+from services.llm.price import Price
+from services.runtime.errors import DomainError
+from tests.fakes import openai_upstream as fake
+from tests.fakes.calls import FakePipeline, Settled, call_of, delta
+from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
+
+HELLO = (delta(content="Hel"), delta(content="lo"), delta("stop"))
+WHOLE = {
+    "id": "c1", "object": "chat.completion", "created": 1, "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15},
+}  # fmt: skip
+
+
+class Side:
+    """A bare route before two upstreams, of which the second is asked where the first cannot."""
+
+    def __init__(self, calls: BareCalls, pipeline: FakePipeline, upstreams: list[FakeOpenAi]) -> None:
+        self.calls = calls
+        self.pipeline = pipeline
+        self.upstreams = upstreams
+        self.headers: dict[str, str] = {}
+
+    async def complete(self, **more: Any) -> Any:
+        asked = parse({"model": "steady", "messages": [{"role": "user", "content": "why?"}], **more})
+        call = call_of(20)
+        data = await self.calls.complete(asked, call)
+        self.headers = call.headers
+        return json.loads(data)
+
+    async def stream(self) -> list[Any]:
+        body = {"model": "steady", "messages": [{"role": "user", "content": "why?"}], "stream": True}
+        call = call_of(20)
+        data = b"".join([part async for part in self.calls.stream(parse(body), call)])
+        self.headers = call.headers
+        *events, rest = data.split(b"\n\n")
+        assert (rest, events[-1]) == (b"", b"data: [DONE]")
+        return [json.loads(event.removeprefix(b"data: ")) for event in events[:-1]]
+
+
+Make = Callable[..., Awaitable[Side]]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    async with AsyncExitStack() as stack:
+
+        async def made(first: list[Behaviour], second: list[Behaviour], **more: Any) -> Side:
+            upstreams = [
+                await stack.enter_async_context(FakeOpenAi(*behaviours).serving()) for behaviours in (first, second)
+            ]
+            client = HttpClient()
+            await client.open()
+            stack.push_async_callback(client.aclose)
+            factory = ModelFactory(client, {"A_KEY": "key-a", "B_KEY": "key-b"}.get)
+            entries = {
+                name: CatalogueEntry(
+                    name, EngineKind.OPENAI, base_url=upstream.url, model=f"{name}-2026",
+                    api_key_env=f"{name.upper()}_KEY", price=Price(10**9, 10**9 * (number + 1)),
+                )
+                for number, (name, upstream) in enumerate(zip("ab", upstreams, strict=True))
+            }  # fmt: skip
+            spec = RouteSpec("steady", (TargetSpec("a"), TargetSpec("b", order=1)), bare=True, **more)
+            pipeline = FakePipeline()
+            return Side(BareCalls({"steady": factory.bare_route(spec, entries)}, pipeline), pipeline, upstreams)
+
+        yield made
+
+
+def whole(value: Any) -> Behaviour:
+    return fake.raw(json.dumps(value).encode(), kind="application/json")
+
+
+async def silent(exchange: Exchange) -> None:
+    await exchange.gone()
+
+
+async def breaks_before(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.send(fake.event(delta(role="assistant", content="")))
+    exchange._writer.transport.abort()
+
+
+FAULTS: list[tuple[str, Behaviour, str]] = [
+    ("429", fake.fails(429), "rate_limit"),
+    ("500", fake.fails(500), "overload"),
+    ("401", fake.fails(401), "auth"),
+    ("404", fake.fails(404), "auth"),
+    ("hangs up", fake.hangs_up, "overload"),
+    ("garbage", fake.raw(b"data: {]\n\n"), "broken"),
+    ("HTML", fake.raw(b"<html>", kind="text/html"), "broken"),
+    ("nothing", fake.raw(b""), "overload"),
+    ("an end without an answer", fake.raw(b"data: [DONE]\n\n"), "broken"),
+    ("an error for an answer", fake.raw(b'{"error":{"message":"odd"}}', kind="application/json"), "overload"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "fault"), [one[1:] for one in FAULTS], ids=[one[0] for one in FAULTS])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_another_upstream_answers(make: Make, behaviour: Behaviour, fault: str, stream: bool) -> None:
+    side = await make([behaviour], [fake.streams(*HELLO, fake.usage(11, 4)) if stream else whole(WHOLE)])
+    if stream:
+        first, *events = await side.stream()
+        assert "".join(c["delta"].get("content") or "" for e in (first, *events) for c in e["choices"]) == "Hello"
+        told = first["headworks"]["route"]
+        assert not any("headworks" in event for event in events)
+    else:
+        answer = await side.complete()
+        assert answer["choices"] == WHOLE["choices"]
+        told = answer["headworks"]["route"]
+    assert (told["name"], told["target"]) == ("steady", "b")
+    assert [(one["target"], one["fault"]) for one in told["failed"]] == [("a", fault)]
+    assert side.headers["x-headworks-route"] == f"steady; target=b; failed=a:{fault}"
+    assert side.pipeline.settled == [Settled(11, 4, 0, "stop")]
+    assert side.pipeline.calls[0].meter.cost_nanos == (11 + 2 * 4) * 1000, "by the price of the one that answers"
+    (exchange,) = side.upstreams[1].exchanges
+    assert (exchange.headers["authorization"], exchange.body["model"]) == ("Bearer key-b", "b-2026")
+
+
+async def test_a_stream_that_breaks_before_it_says_anything_is_begun_again(make: Make) -> None:
+    side = await make([breaks_before], [fake.streams(*HELLO)])
+    assert len(await side.stream()) >= 2
+    assert len(side.upstreams[1].exchanges) == 1
+
+
+async def test_after_the_first_token_nothing_is_begun_again(make: Make) -> None:
+    async def breaks(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(fake.event(delta(content="Hel")))
+        exchange._writer.transport.abort()
+
+    side = await make([breaks], [fake.streams(*HELLO)])
+    with pytest.raises(DomainError) as caught:
+        await side.stream()
+    assert (caught.value.reason, side.upstreams[1].exchanges) == ("UPSTREAM_BROKEN", [])
+
+
+async def test_a_silent_upstream_is_given_up(make: Make) -> None:
+    side = await make([silent], [fake.streams(*HELLO)], first_token_seconds=0.1)
+    assert (await side.stream())[0]["headworks"]["route"]["failed"][0]["fault"] == "timeout"
+
+
+async def test_what_is_refused_is_refused_once(make: Make) -> None:
+    side = await make([fake.fails(400, "odd")], [fake.streams(*HELLO)])
+    with pytest.raises(DomainError) as caught:
+        await side.stream()
+    assert (caught.value.reason, caught.value.details["attempts"]) == ("UPSTREAM_REFUSED", "a:bad_request")
+    assert not side.upstreams[1].exchanges
+
+
+async def test_one_deadline_holds_over_all_attempts(make: Make) -> None:
+    side = await make([silent], [silent], first_token_seconds=0.2)
+    asked = parse({"model": "steady", "messages": [{"role": "user", "content": "why?"}]})
+    began = time.monotonic()
+    with pytest.raises(DomainError) as caught:
+        await side.calls.complete(asked, call_of(0.6))
+    assert caught.value.reason == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - began < 5
+
+
+async def test_a_healthy_answer_says_who_gave_it(make: Make) -> None:
+    side = await make([whole(WHOLE)], [whole(WHOLE)])
+    assert (await side.complete())["headworks"] == {
+        "route": {"name": "steady", "target": "a", "failed": [], "hedged": False}
+    }
+    assert not side.upstreams[1].exchanges

@@ -1,0 +1,329 @@
+"""Which target a route asks, and what it does about faults, over engines of this test."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.llm.catalogue.entry import ALL, BreakerSpec, Capability, CatalogueEntry, EngineKind
+from services.llm.catalogue.route import HedgeSpec, RouteSpec, TargetSpec
+from services.llm.errors import (
+    ContextTooLong,
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamMisconfigured,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
+from services.llm.faults import Fault, Remedy
+from services.llm.needs import NOTHING, Needs
+from services.llm.route_report import RouteReport
+from services.llm.routing import route as routes
+from services.llm.routing.choice import Choice, Weighed
+from services.llm.routing.route import NoTarget, Route
+from services.llm.routing.target import Target
+from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
+from tests.fakes.serving import until
+
+ENTRY = CatalogueEntry("a", EngineKind.OPENAI, capabilities=ALL)
+
+
+class Said:
+    """An answer."""
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+        self.closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Engines:
+    """What targets do: each takes the next of its deeds, and the last one again and again."""
+
+    def __init__(self, **deeds: Any) -> None:
+        self._deeds = {name: list(deed) if isinstance(deed, list) else [deed] for name, deed in deeds.items()}
+        self.asked: list[str] = []
+        self.said: list[Said] = []
+        self.left: list[str] = []
+
+    async def begin(self, target: Target) -> Said:
+        self.asked.append(target.name)
+        deeds = self._deeds.get(target.name, ["well"])
+        deed = deeds.pop(0) if len(deeds) > 1 else deeds[0]
+        if isinstance(deed, asyncio.Event):
+            try:
+                await deed.wait()
+            except asyncio.CancelledError:
+                self.left.append(target.name)
+                raise
+        elif deed != "well":
+            raise deed()
+        self.said.append(Said(target.name))
+        return self.said[-1]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def route_of(
+    *names: str, clock: Callable[[], float] | None = None, entries: dict[str, Any] | None = None, **more: Any
+) -> Route:
+    """Over targets of these names, "b:1" for one of the order 1."""
+    specs = [TargetSpec(name.partition(":")[0], 1, int(name.partition(":")[2] or 0)) for name in names]
+    of = {spec.model: replace(ENTRY, name=spec.model, **(entries or {}).get(spec.model, {})) for spec in specs}
+    spec = RouteSpec("steady", tuple(specs), **more)
+    made = {name: Target(entry, clock) if clock else Target(entry) for name, entry in of.items()}
+    return Route(spec, spec.entry(of), [Weighed(made[one.model], one.weight, one.order) for one in specs])
+
+
+async def asked(route: Route, engines: Engines, needs: Needs = NOTHING, left: float = 60) -> tuple[str, RouteReport]:
+    said, report = await route.begin(engines.begin, needs, lambda: left)
+    route.target(report.target).in_flight -= 1
+    return said.by, report
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "FIRST_PAUSE", 0.0)
+
+
+def unavailable() -> DomainError:
+    return UpstreamUnavailable("503")
+
+
+FAULTS: dict[Fault, Callable[[], DomainError]] = {
+    Fault.RATE_LIMIT: lambda: UpstreamBusy("429"),
+    Fault.OVERLOAD: unavailable,
+    Fault.TIMEOUT: lambda: UpstreamTimeout("silent"),
+    Fault.CONNECT: lambda: UpstreamUnreachable("nobody listens"),
+    Fault.AUTH: lambda: UpstreamMisconfigured("401"),
+    Fault.BROKEN: lambda: UpstreamBroken("garbage"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_another_target_answers_for_one_that_cannot(fault: Fault) -> None:
+    engines = Engines(a=FAULTS[fault])
+    by, report = await asked(route_of("a", "b:1"), engines)
+    assert (by, engines.asked, [one.fault for one in report.failed]) == ("b", ["a", "b"], [fault])
+    assert report.header == f"steady; target=b; failed=a:{fault}"
+    assert report.json["failed"][0]["target"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.BAD_REQUEST, lambda: UpstreamRefused("odd")),
+        (Fault.CONTENT_POLICY, lambda: UpstreamRefused("no", code="content_filter")),
+        (Fault.OURS, lambda: DeadlineExceeded("late")),
+    ],
+)
+async def test_what_no_other_target_can_mend_is_raised(fault: Fault, error: Callable[[], DomainError]) -> None:
+    engines = Engines(a=error)
+    with pytest.raises(DomainError) as caught:
+        await asked(route_of("a", "b:1"), engines)
+    assert (engines.asked, caught.value.details["attempts"]) == (["a"], f"a:{fault}")
+
+
+async def test_a_route_may_say_otherwise() -> None:
+    engines = Engines(a=lambda: UpstreamRefused("no", code="content_filter"))
+    by, _ = await asked(route_of("a", "b:1", faults={Fault.CONTENT_POLICY: Remedy.OTHER}), engines)
+    assert by == "b"
+    engines = Engines(a=unavailable)
+    with pytest.raises(UpstreamUnavailable):
+        await asked(route_of("a", "b:1", faults={Fault.OVERLOAD: Remedy.NEVER}), engines)
+    engines = Engines(a=[unavailable, "well"])
+    assert (await asked(route_of("a", "b:1", faults={Fault.OVERLOAD: Remedy.AGAIN}), engines))[0] == "a"
+
+
+async def test_the_last_one_left_is_asked_again() -> None:
+    engines = Engines(a=[unavailable, "well"], b=unavailable)
+    by, report = await asked(route_of("a", "b:1"), engines)
+    assert (by, engines.asked, [one.target for one in report.failed]) == ("a", ["a", "b", "a"], ["a", "b"])
+    engines = Engines(a=[unavailable, unavailable, "well"])
+    assert (await asked(route_of("a"), engines))[0] == "a"
+
+
+async def test_what_a_target_has_worked_on_is_not_sent_to_it_again() -> None:
+    engines = Engines(a=lambda: UpstreamUnavailable("late", **{FINAL: "true"}))
+    with pytest.raises(UpstreamUnavailable):
+        await asked(route_of("a"), engines)
+    assert engines.asked == ["a"]
+
+
+async def test_there_are_only_so_many_attempts() -> None:
+    engines = Engines(a=unavailable, b=unavailable, c=unavailable)
+    with pytest.raises(UpstreamUnavailable) as caught:
+        await asked(route_of("a", "b:1", "c:2", attempts=2), engines)
+    assert (engines.asked, caught.value.details["attempts"]) == (["a", "b"], "a:overload,b:overload")
+
+
+async def test_retries_never_become_a_storm() -> None:
+    route, engines = route_of("a", "b", retry_share=0.1), Engines(a=unavailable, b=unavailable)
+    for one in route.targets:  # the breakers must not hide it
+        one.target.failed = lambda fault, retry_after=None: None  # type: ignore[method-assign]
+    for _ in range(100):
+        with pytest.raises(UpstreamUnavailable):
+            await asked(route, engines)
+    assert len(engines.asked) <= 100 + 10 + 10
+
+
+async def test_a_long_wait_is_left_to_the_caller() -> None:
+    engines = Engines(a=lambda: UpstreamUnavailable("503").retry_in(60))
+    with pytest.raises(UpstreamUnavailable) as caught:
+        await asked(route_of("a"), engines)
+    assert (engines.asked, caught.value.retry_after) == (["a"], 60)
+
+
+async def test_a_prompt_goes_where_it_fits() -> None:
+    small, large = {"context_length": 100}, {"context_length": 1000}
+    route = route_of("a", "b:1", entries={"a": small, "b": large})
+    assert (await asked(route, Engines(), Needs(tokens=lambda: 50)))[0] == "a"
+    assert (await asked(route, Engines(), Needs(tokens=lambda: 500)))[0] == "b"
+    assert (await asked(route, Engines(), Needs(tokens=lambda: 5000)))[0] == "b", "the longest says by how much"
+    engines = Engines(a=lambda: ContextTooLong("too long"))
+    assert (await asked(route, engines, Needs(tokens=lambda: 50)))[0] == "b"
+    engines = Engines(b=lambda: ContextTooLong("too long"))
+    with pytest.raises(ContextTooLong):
+        await asked(route, engines, Needs(tokens=lambda: 500))
+
+
+async def test_only_who_can_is_asked() -> None:
+    route = route_of("a", "b:1", entries={"a": {"capabilities": frozenset()}})
+    assert (await asked(route, Engines(), Needs(frozenset({Capability.TOOLS}))))[0] == "b"
+    assert Capability.TOOLS in route.entry.capabilities
+
+
+async def test_a_target_that_fails_is_left_out_and_comes_back() -> None:
+    clock = Clock()
+    spec = {"breaker": BreakerSpec(0.5, 3, 10)}
+    route = route_of("a", "b:1", clock=clock, entries={"a": spec, "b": spec})
+    engines = Engines(a=[unavailable] * 3 + ["well"])
+    for _ in range(5):
+        assert (await asked(route, engines))[0] == "b"
+    assert engines.asked.count("a") == 3
+    clock.now += 1.01
+    assert (await asked(route, engines))[0] == "a", "a call on trial"
+    assert (await asked(route, engines))[0] == "a"
+
+
+async def test_a_breaker_that_never_closes_lets_a_call_through_now_and_then() -> None:
+    clock = Clock()
+    route = route_of("a", clock=clock, entries={"a": {"breaker": BreakerSpec(0.5, 1, 10)}})
+    engines = Engines(a=lambda: UpstreamBroken("garbage"))
+    refused = 0
+    for _ in range(600):
+        clock.now += 0.1
+        with pytest.raises((NoTarget, UpstreamBroken)) as caught:
+            await asked(route, engines)
+        refused += isinstance(caught.value, NoTarget)
+        if isinstance(caught.value, NoTarget):
+            assert 0 < (caught.value.retry_after or 0) <= 8
+    assert 6 <= len(engines.asked) <= 14
+
+
+async def test_who_asks_for_time_gets_it() -> None:
+    clock = Clock()
+    route = route_of("a", "b:1", clock=clock)
+    engines = Engines(a=[lambda: UpstreamBusy("429").retry_in(30), "well"])
+    assert (await asked(route, engines))[0] == "b"
+    clock.now += 29
+    assert (await asked(route, engines))[0] == "b"
+    clock.now += 2
+    assert (await asked(route, engines))[0] == "a"
+
+
+async def test_a_silent_target_is_given_up_while_there_is_another() -> None:
+    engines = Engines(a=asyncio.Event())
+    by, report = await asked(route_of("a", "b:1", first_token_seconds=0.05), engines)
+    assert (by, report.failed[0].fault, engines.left) == ("b", Fault.TIMEOUT, ["a"])
+    alone = Engines(a=(held := asyncio.Event()))
+    task = asyncio.create_task(asked(route_of("a", first_token_seconds=0.05), alone))
+    _, waiting = await asyncio.wait({task}, timeout=0.2)
+    assert waiting, "where there is none it is waited for"
+    held.set()
+    assert (await task)[0] == "a"
+
+
+async def test_the_less_loaded_of_two_is_asked() -> None:
+    a, b = (Target(replace(ENTRY, name=name)) for name in "ab")
+    choice = Choice([Weighed(a), Weighed(b)], random.Random(1))
+    a.in_flight = 5
+    assert {choice.of(NOTHING) for _ in range(50)} == {b}
+    a.in_flight = 0
+    assert {choice.of(NOTHING) for _ in range(50)} == {a} or b.in_flight == 0
+
+
+async def test_load_is_shared_by_weight() -> None:
+    route = route_of("a", "b")
+    route = Route(route.spec, route.entry, [Weighed(route.target("a"), 3), Weighed(route.target("b"), 1)])
+    busy = {"a": 0, "b": 0}
+    for _ in range(400):
+        _, report = await route.begin(Engines().begin, NOTHING)
+        busy[report.target] += 1  # none of them ends
+    assert busy["a"] == pytest.approx(300, abs=10)
+
+
+def hedging(**more: Any) -> Route:
+    route = route_of("a", "b", hedge=HedgeSpec(share=1, least_seconds=0.02), **more)
+    route.target("a").slow_seconds = route.target("b").slow_seconds = 0.02
+    route.target("b").in_flight = 3  # so that the other one is asked first
+    return route
+
+
+async def test_a_slow_target_is_overtaken() -> None:
+    route, engines = hedging(), Engines(a=asyncio.Event())
+    by, report = await asked(route, engines)
+    assert (by, report.hedged, engines.left) == ("b", True, ["a"])
+    assert (route.target("a").in_flight, route.target("b").in_flight) == (0, 3)
+
+
+async def test_one_that_is_fast_enough_is_not() -> None:
+    engines = Engines()
+    by, report = await asked(hedging(), engines)
+    assert (by, report.hedged, engines.asked) == ("a", False, ["a"])
+    assert not engines.said[0].closed
+
+
+async def test_the_second_of_two_that_fails_ends_nothing() -> None:
+    held = asyncio.Event()
+    route, engines = hedging(), Engines(a=held, b=unavailable)
+    task = asyncio.create_task(asked(route, engines))
+    await until(lambda: "b" in engines.asked)
+    held.set()
+    assert (await task)[0] == "a"
+
+
+async def test_who_leaves_ends_both() -> None:
+    route, engines = hedging(), Engines(a=asyncio.Event(), b=asyncio.Event())
+    task = asyncio.create_task(asked(route, engines))
+    await until(lambda: "b" in engines.asked)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(engines.left) == ["a", "b"]
+    assert (route.target("a").in_flight, route.target("b").in_flight) == (0, 3)
+
+
+async def test_second_calls_have_a_bound() -> None:
+    route = hedging()
+    route = Route(replace(route.spec, hedge=HedgeSpec(0.05, 0.001)), route.entry, route.targets)
+    engines = Engines(a=asyncio.Event(), b=asyncio.Event())
+    tasks = [asyncio.create_task(asked(route, engines)) for _ in range(40)]
+    await until(lambda: len(engines.asked) >= 43)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(engines.asked) <= 40 + 3 + 2
