@@ -8,6 +8,7 @@ import grpc
 from headworks.gateway.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from headworks.gateway.v1.audit_service_pb2_grpc import AuditServiceStub
 from headworks.gateway.v1.budget_service_pb2_grpc import BudgetServiceStub
+from headworks.gateway.v1.cache_service_pb2_grpc import CacheServiceStub
 from headworks.gateway.v1.guard_policy_service_pb2_grpc import GuardPolicyServiceStub
 from headworks.gateway.v1.principal_service_pb2_grpc import PrincipalServiceStub
 from headworks.gateway.v1.privacy_service_pb2_grpc import PrivacyServiceStub
@@ -46,6 +47,7 @@ LOOK = {
     "BUDGET_NOT_FOUND": "`headworks budgets list`",
     "LIMIT_NOT_FOUND": "`headworks limits list`",
     "GUARD_POLICY_NOT_FOUND": "`headworks guards list`",
+    "CACHE_POLICY_NOT_FOUND": "`headworks cache list`",
 }
 BROKEN = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
 PLAIN = "WRONG_VERSION_NUMBER"
@@ -79,6 +81,7 @@ class Client:
         self.retrieval = RetrievalServiceStub(channel)
         self.audit = AuditServiceStub(channel)
         self.budgets = BudgetServiceStub(channel)
+        self.cache = CacheServiceStub(channel)
         self.guards = GuardPolicyServiceStub(channel)
         self.keys = ApiKeyServiceStub(channel)
         self.limits = RateLimitServiceStub(channel)

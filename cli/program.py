@@ -36,6 +36,7 @@ VERBS = {
     "budgets": ("admin.budgets", "how much may be used in a day or a month"),
     "limits": ("admin.limits", "how much at once: requests, tokens, streams"),
     "guards": ("admin.guards", "what may be said: policies of guards"),
+    "cache": ("admin.cache", "answers given again: policies, what they save, what is kept"),
     "usage": ("admin.usage", "what was used, and its price"),
     "audit": ("admin.audit", "the record of every call: list, verify, export"),
     "data": ("admin.data", "export and erase what is kept of somebody"),

@@ -15,11 +15,14 @@ from headworks.retrieval.v1 import file_service_pb2, retrieval_service_pb2, vect
 
 from gateway.access.authorizer import Authorizer
 from gateway.audit.layer import Audit, AuditBreaker
+from gateway.cache.assembly import open_cache
 from gateway.calls.agents import Agents
 from gateway.calls.assembly import open_bare, open_guards, open_pipeline
 from gateway.calls.background import BackgroundTasks
+from gateway.calls.documents import Documents
 from gateway.calls.embed import EmbedCalls
 from gateway.calls.rerank import RerankCalls
+from gateway.calls.run_cached import CachedRuns
 from gateway.calls.runs import RunCalls
 from gateway.faces.admin.assembly import SERVICES as ADMIN
 from gateway.faces.admin.assembly import add_servicers
@@ -42,6 +45,7 @@ from gateway.faces.http.transcoding import transcoded
 from gateway.faces.identity import IdentityServicer, OrchestratorOnly
 from gateway.faces.native.agents import following
 from gateway.faces.native.forward import Forward, handlers
+from gateway.faces.native.models import with_health
 from gateway.faces.native.screened import ScreenedMethods
 from gateway.identity.addresses import CallerAddresses
 from gateway.identity.assembly import open_credentials
@@ -132,15 +136,17 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     tokens = IssuedTokens(signer, RefreshTokens(private_key, settings.run_identity_seconds), credentials)
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
-    privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, resources)
     background = BackgroundTasks()
+    cache = open_cache(settings, records, background.add, resources)
+    privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, cache, resources)
     guards = open_guards(settings, records, triton, background, resources)
     resources.push_async_callback(background.aclose)
     closed = settings.audit_when_records_are_gone == "closed"
     audit = Audit(trail.log, address, closed=closed)
-    pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, resources)
+    pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, cache, resources)
     agents = Agents(orchestrator, settings.price_seconds)
-    runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds)
+    cached = CachedRuns(agents, Documents(retrieval))
+    runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds, cached)
     bare = await open_bare(settings, models, pipeline, resources)
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     reranker = RerankCalls(pipeline, triton, TimeLimit.of(settings.service, "rerank_seconds", settings.rerank_seconds))
@@ -151,12 +157,13 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:
-        add_servicers(server, calls, guards, trail.checkpoints, privacy, kept)
+        add_servicers(server, calls, guards, trail.checkpoints, privacy, kept, cache)
 
     channels = [(service, orchestrator) for service in BEHIND]
     channels += [(service, retrieval) for service in OF_DOCUMENTS]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    forward = Forward(routes | following(agents, routes) | ScreenedMethods(runs, orchestrator).handlers())
+    own = following(agents, routes) | with_health(bare, routes) | ScreenedMethods(runs, orchestrator).handlers()
+    forward = Forward(routes | own)
 
     def add(server: grpc.aio.Server) -> None:
         add_admin(server)

@@ -52,7 +52,8 @@ class GatewaySettings(ServerSettings):
     redis_url: str = Field(
         "",
         pattern="^((redis|rediss|unix)://.+)?$",
-        description="Redis of the counters that replicas share: redis://<host>:6379; in memory if empty.",
+        description="Redis of the counters and cached answers that replicas share: redis://<host>:6379; in memory if "
+        "empty.",
     )
     guards_file: Path | None = Field(
         None, description="YAML of the guards of tenants that have no policy; the shipped ones if not set."
@@ -171,6 +172,19 @@ class GatewaySettings(ServerSettings):
         30,
         ge=1,
         description="After so long the streams of a gateway that died no longer count, where Redis counts them.",
+    )
+    cache_memory_bytes: int = Field(
+        64 << 20,
+        gt=0,
+        description="Most bytes of answers that are cached in memory, where no Redis is set; those go first that were "
+        "not used for longest.",
+    )
+    cache_answer_bytes: int = Field(256 << 10, gt=0, description="Longest answer that is cached, in bytes.")
+    cache_answers: int = Field(
+        10_000, gt=0, description="Most answers of one tenant that are cached in Redis; the oldest go first."
+    )
+    cache_redis_seconds: float = Field(
+        0.1, gt=0, description="Longest time that Redis may take for a cached answer; beyond that it is a miss."
     )
     budget_lease_seconds: float = Field(
         10, ge=1, description="After so long what a gateway that died held of a budget is free again."

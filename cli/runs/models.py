@@ -16,6 +16,11 @@ COLUMNS = {"model": "id", "kind": "kind", "what it does": "description", "contex
            "in": "input_price", "out": "output_price", "can": "capabilities", "version": "version"}  # fmt: skip
 
 
+TARGET_COLUMNS = {"route": "route", "target": "target", "order": "order", "weight": "weight", "breaker": "breaker",
+                  "asked again in": "open_seconds", "failing": "failing", "under way": "in_flight",
+                  "p95 first token": "slow_seconds"}  # fmt: skip
+
+
 @click.group(invoke_without_command=True)
 @on_mesh(30)
 @click.pass_context
@@ -26,10 +31,33 @@ def models(ctx: click.Context, on: MeshOptions) -> None:
     Examples:
       headworks models
       headworks models --json | jq -r '.models[].id'
+      headworks models status
       headworks models check models.yaml
     """
     if ctx.invoked_subcommand is None:
         _list(on)
+
+
+@models.command()
+@on_mesh(30)
+def status(on: MeshOptions) -> None:
+    """Show how the targets of the routes are: whether they are asked, how many of their last calls have failed.
+
+    Each replica finds that out by its own calls, and by what others tell it over Redis: this is what the replica that
+    answers knows. Bare routes are asked by gateways, others by orchestrators.
+
+    \b
+    Examples:
+      headworks models status
+      headworks models status --json | jq '.targets[] | select(.breaker != "closed")'
+    """
+    with on.client() as client:
+        response = client.orchestrator.ListModels(pb.ListModelsRequest())
+    rows = [_target(model.id, target) for model in response.models for target in model.targets]
+    if not rows and not on.as_json:
+        click.echo("there are no routes: the catalogue names them under `routes:`")
+        return
+    print_list(on, "targets", rows, TARGET_COLUMNS)
 
 
 @models.command()
@@ -56,7 +84,8 @@ def check(file: Path) -> None:
         return
     bare = sum(entry.bare for entry in catalogue.entries)
     models = counted(len(catalogue.entries), "model")
-    click.echo(f"{file} is right: {models}, {bare} of them bare, default {catalogue.default or 'none'}")
+    routes = f", {counted(len(catalogue.routes), 'route')}" if catalogue.routes else ""
+    click.echo(f"{file} is right: {models}, {bare} of them bare{routes}, default {catalogue.default or 'none'}")
 
 
 def _list(on: MeshOptions) -> None:
@@ -78,4 +107,18 @@ def _model(message: Any) -> dict[str, Any]:
         "capabilities": list(message.capabilities),
         "input_price": message.input_price_nanos / NANOS,
         "output_price": message.output_price_nanos / NANOS,
+    }
+
+
+def _target(route: str, message: Any) -> dict[str, Any]:
+    return {
+        "route": route,
+        "target": message.model,
+        "order": message.order,
+        "weight": message.weight,
+        "breaker": message.breaker,
+        "open_seconds": message.open_seconds,
+        "failing": message.failing,
+        "in_flight": message.in_flight,
+        "slow_seconds": message.slow_seconds,
     }

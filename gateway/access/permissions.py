@@ -55,6 +55,12 @@ _METHODS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("BudgetService", "budgets", ("ListBudgets", "ListBudgetAlerts"), ("CreateBudget", "UpdateBudget", "DeleteBudget")),
     ("RateLimitService", "limits", ("ListRateLimits",), ("CreateRateLimit", "UpdateRateLimit", "DeleteRateLimit")),
     ("GuardPolicyService", "guards", ("ListGuardPolicies",), ("PutGuardPolicy", "DeleteGuardPolicy")),
+    (
+        "CacheService",
+        "cache",
+        ("ListCachePolicies", "GetCacheStats", "ListCachedAnswers"),
+        ("PutCachePolicy", "DeleteCachePolicy", "PurgeCache"),
+    ),
     ("UsageService", "usage", ("ListUsage", "SumUsage", "ExportUsage"), ()),
     ("AuditService", "audit", ("ListAuditRecords", "VerifyAudit", "AnchorAudit", "ExportAudit"), ()),
     ("PrivacyService", "data", ("ExportData", "GetRetention"), ("EraseData", "SetRetention")),
@@ -163,7 +169,7 @@ _DEVELOPER = _USER | {
 }  # fmt: skip
 # What a tenant's own administrators look after. Tenants themselves are for operators.
 NOUNS = (
-    "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "usage", "audit", "data",
+    "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "cache", "usage", "audit", "data",
 )  # fmt: skip
 
 OPERATOR = "operator"

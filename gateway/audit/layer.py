@@ -25,6 +25,8 @@ PROBE_SECONDS = 1.0
 _REFUSED = (ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.RESOURCE_EXHAUSTED)
 # What a call's notes may say of it, by the entry's fields.
 _NOTED = ("model", "agent_version", "collection", "run_id", "prompt_tokens", "completion_tokens", "cost_nanos")
+# What stands among its details.
+_DETAILS = ("cache",)
 
 
 class Audit:
@@ -101,6 +103,7 @@ def entry_of(call: Call, address: str, **fields: Any) -> AuditEntry:
         "reason": call.reason,
         "request_id": call.request_id,
         "guards": tuple(map(str, guards)) if isinstance(guards, list | tuple) else (),
+        "details": {name: str(call.notes[name]) for name in _DETAILS if name in call.notes},
         **noted,
     }
     return AuditEntry(**{**values, **fields})

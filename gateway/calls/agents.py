@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 import yaml
@@ -18,6 +18,7 @@ from services.llm.models import DEFAULT
 from services.llm.price import FREE, Price
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
+from services.runtime.needs import DEFAULT_COLLECTION
 from services.runtime.numerals import numeral
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 MOST = 1000
 ASK_SECONDS = 5.0
 VERSION_DIGITS = 9
+SEARCH = "search"
+"""The tool by which an agent searches."""
 # No agent can have a name that the orchestrator refuses.
 NONE_SUCH = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
 Key = TypeVar("Key", bound=Hashable)
@@ -77,12 +80,25 @@ class ResolvedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentReads:
+    """What an agent reads: `collections`, unless the caller names one and may."""
+
+    collections: tuple[str, ...] = ()
+    caller_may_choose: bool = False
+
+    def of(self, chosen: str) -> tuple[str, ...]:
+        """The collections that are read where the caller names `chosen`, empty for none."""
+        return (chosen,) if chosen and self.collections and self.caller_may_choose else self.collections
+
+
+@dataclass(frozen=True, slots=True)
 class _Agent:
     """A version of an agent."""
 
     version: int
     models: tuple[str, ...]
     instructions: str
+    reads: AgentReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,13 @@ class Agents:
         found = await self._agent(call, agent)
         return found.instructions if found is not None else ""
 
+    async def reads(self, call: Call, model: ResolvedModel) -> AgentReads | None:
+        """What an agent reads, a model nothing; None for one that is not there. Raises AioRpcError."""
+        if not model.version:
+            return AgentReads() if model.models else None
+        found = await self._agent(call, model.asked)
+        return found.reads if found is not None else None
+
     def changed(self, tenant: str) -> None:
         """Drop what is cached of a tenant whose agents have changed."""
         self._listings.forget(lambda key: key == tenant)
@@ -154,4 +177,14 @@ class Agents:
         found = (await clients.unary(self._agents.GetAgent(request, **outgoing(ASK_SECONDS, call)))).agent
         spec = yaml.safe_load(found.spec)
         models = tuple(found.models) or (found.model,)
-        return _Agent(found.version, models, str(spec.get("instructions") or ""))
+        return _Agent(found.version, models, str(spec.get("instructions") or ""), _reads(spec))
+
+
+def _reads(spec: Mapping[str, Any]) -> AgentReads:
+    """As the orchestrator has the defaults of a spec."""
+    retrieval = spec.get("retrieval") or {}
+    tools = [each.get("tool") if isinstance(each, dict) else each for each in spec.get("tools") or ()]
+    if retrieval.get("mode", "never") == "never" and SEARCH not in tools:
+        return AgentReads()
+    collections = tuple(map(str, retrieval.get("collections") or (DEFAULT_COLLECTION,)))
+    return AgentReads(collections, bool(retrieval.get("caller_may_choose", True)))

@@ -7,6 +7,7 @@ from gateway.audit.layer import Audit
 from gateway.budgets.alerts import AlertNotifier
 from gateway.budgets.service import Budgets
 from gateway.budgets.store import BudgetStore
+from gateway.cache.service import AnswerCache
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.bare import BareCalls
 from gateway.calls.pipeline import CallPipeline
@@ -38,12 +39,13 @@ async def open_pipeline(
     policies: Policies,
     background: BackgroundTasks,
     keeps_content: Callable[[str], bool],
+    cache: AnswerCache,
     resources: AsyncExitStack,
 ) -> CallPipeline:
     """Closed with `resources`; before `records.changes` is opened."""
     limits = await _open_limits(settings, records, resources)
     budgets = await _open_budgets(settings, records, audit, resources)
-    return CallPipeline(limits, policies, budgets, audit, background, keeps_content)
+    return CallPipeline(limits, policies, budgets, audit, background, keeps_content, cache)
 
 
 async def open_bare(

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Protocol
 
+from gateway.calls import bare_cached as cached
 from gateway.calls import metrics
 from gateway.calls.bare_answer import BareAnswer, as_events
 from gateway.calls.bare_fields import restrict
@@ -16,11 +17,13 @@ from gateway.calls.pipeline import answered
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.client import UpstreamReply
+from services.llm.endpoint import endpoint_of
 from services.llm.handle import BareModel, BareReply
 from services.llm.models import DEFAULT
 from services.llm.needs import Needs
 from services.llm.openai.engine import completion
 from services.llm.price import Price
+from services.llm.target_health import TargetHealth
 from services.llm.tokens import TokenTally
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded, DomainError
@@ -54,18 +57,19 @@ class BareCalls:
         """Of the catalogue."""
         return [handle.entry for handle in self._handles.values()]
 
+    def health(self, name: str) -> Sequence[TargetHealth]:
+        """How the targets of a route are, as this gateway finds them; nothing of another name."""
+        model = self._handles.get(name)
+        return model.health() if model is not None else ()
+
     async def complete(self, request: BareRequest, call: Call) -> bytes:
         """The completion's JSON, once it is settled. Raises a DomainError."""
         upstream = await self._admit(request, call)
         with upstream:
-            async with upstream.ask(call) as given:
-                answer, reply = upstream.begin(given), given.reply
-                try:
-                    data = answer.whole(await reply.whole())
-                except (DomainError, asyncio.CancelledError):
-                    if not answer.chunks:
-                        answer.lose(reply.taken)
-                    raise
+            if (hit := upstream.call.turn.answer) is not None:
+                data = upstream.replay().whole(hit.body)
+            else:
+                data = await self._asked(upstream, call)
             await upstream.call.settle()
             return data
 
@@ -74,24 +78,45 @@ class BareCalls:
         is raised like any other; so is one after it, and whoever writes the events reports it in one."""
         upstream = await self._admit(request, call)
         with upstream:
+            if (hit := upstream.call.turn.answer) is not None:
+                answer = upstream.replay()
+                async with aclosing(answered(upstream.call, _stored(answer, hit.body), answer)) as parts:
+                    async for part in parts:
+                        yield part
+                return
             async with upstream.ask(call) as given:
                 answer = upstream.begin(given)
                 portions = _portions(answer, given.reply)
                 async with aclosing(answered(upstream.call, portions, answer)) as parts:
                     async for part in parts:
+                        if answer.completion is not None:
+                            cached.offer(upstream.call, answer.completion)
                         yield part
+
+    async def _asked(self, upstream: "_UpstreamCall", call: Call) -> bytes:
+        async with upstream.ask(call) as given:
+            answer, reply = upstream.begin(given), given.reply
+            try:
+                data = answer.whole(await reply.whole())
+            except (DomainError, asyncio.CancelledError):
+                if not answer.chunks:
+                    answer.lose(reply.taken)
+                raise
+        cached.offer(upstream.call, answer.completion)
+        return data
 
     async def _admit(self, request: BareRequest, call: Call) -> "_UpstreamCall":
         handle = self._handles[request.model]
         restrict(request.body, handle.entry)
         texts = request.texts
         tally = TokenTally(request.counted, handle.entry.context_length, request.media)
-        asked = request.asked(handle.entry, texts, tally.counts.read)
+        compared = cached.asked(call, request.body, handle.entry)
+        asked = request.asked(handle.entry, texts, tally.counts.read, compared)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
             request.put(admitted.texts)
             tally = TokenTally(request.counted, handle.entry.context_length, request.media)
-        if not request.stream:
+        if not request.stream and admitted.turn.answer is None:
             request.bound(admitted.room(), handle.entry)
         return _UpstreamCall(handle, admitted, request, tally)
 
@@ -114,9 +139,12 @@ class _UpstreamCall:
         if isinstance(error, DomainError) and self.call.screen is not None:
             _screen(error, self.call.screen)
         outcome = "ok" if error is None else "error" if isinstance(error, Exception) else "cancelled"
-        metrics.CALLS.labels(self._model.entry.name, outcome).inc()
+        if self.call.turn.answer is None:
+            metrics.CALLS.labels(self._model.entry.name, outcome).inc()
         if self._asked and (outcome == "cancelled" or isinstance(error, DeadlineExceeded)):
             self.call.begin()  # the model was asked, and works until it learns that its caller has left
+        elif isinstance(error, DomainError) and error.begun:
+            self.call.begin()  # it has read what it was sent
         self.call.close(outcome)
 
     def ask(self, call: Call) -> AbstractAsyncContextManager[BareReply]:
@@ -137,6 +165,11 @@ class _UpstreamCall:
         metrics.FIRST.labels(self._model.entry.name).observe(time.monotonic() - self._started)
         return BareAnswer(self.call, self._request, given.reply.endpoint, self._tally, given.report)
 
+    def replay(self) -> BareAnswer:
+        """The cache answers in the upstream's place."""
+        self.call.begin()
+        return BareAnswer(self.call, self._request, endpoint_of(self._model.entry), self._tally)
+
 
 def _screen(error: DomainError, screen: Screen) -> None:
     """Of what an upstream says in an error nothing goes out that guards would not let out in an answer."""
@@ -149,6 +182,11 @@ def _screen(error: DomainError, screen: Screen) -> None:
 def _screened(text: str, screen: Screen) -> str:
     released = screen().whole(text)
     return released.text if released.blocked is None else f"{released.text}…"
+
+
+async def _stored(answer: BareAnswer, body: bytes) -> AsyncGenerator[bytes | None, None]:
+    """A completion of the cache, as one portion of a stream."""
+    yield as_events(completion(answer.endpoint, body))
 
 
 async def _portions(answer: BareAnswer, reply: UpstreamReply) -> AsyncGenerator[bytes | None, None]:

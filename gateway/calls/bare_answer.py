@@ -5,9 +5,11 @@ from typing import Any
 
 import orjson
 
+from gateway.cache.turn import CacheStatus
 from gateway.calls import metrics
 from gateway.calls.bare_request import BareRequest
 from gateway.calls.call import CONTENT_FILTER, ModelCall
+from gateway.calls.collected import CollectedChunks
 from gateway.calls.held import HeldStream, Part
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
@@ -23,6 +25,8 @@ from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 
 _END = b"\n\n"
+NOTE = "headworks"
+"""The field for what is beyond OpenAI's form."""
 
 
 class HeldChunks(HeldStream[Chunk, bytes]):
@@ -66,15 +70,16 @@ class HeldChunks(HeldStream[Chunk, bytes]):
 
 class BareAnswer:
     """One answer of an upstream. `over`: the upstream is at its end. `failed`: the error that has ended its answer,
-    to be raised when what came before it has gone out. `chunks`: how many have come. The message's end goes out last,
-    and after it its usage, in a chunk of its own, to those who asked for it."""
+    to be raised when what came before it has gone out. `chunks`: how many have come. `completion`: all of it as one
+    JSON, where the cache wants it. The message's end goes out last, and after it its usage, in a chunk of its own, to
+    those who asked for it."""
 
     def __init__(
         self, call: ModelCall, request: BareRequest, endpoint: ModelEndpoint, tally: TokenTally,
         report: RouteReport | None = None,
     ) -> None:  # fmt: skip
         self._call = call
-        self._report = report
+        self._note = _note(call, report)
         self._include_usage = request.include_usage
         self._choices = request.choices
         self._endpoint = endpoint
@@ -89,9 +94,15 @@ class BareAnswer:
         self._finished: set[int] = set()
         self._counter = usage.ChunkCounter(tally)
         self._sent = False
+        self._collected = CollectedChunks() if call.turn.keeps and request.stream else None
+        self.completion: Json | None = None
         self.chunks = 0
         self.over = False
         self.failed: DomainError | None = None
+
+    @property
+    def endpoint(self) -> ModelEndpoint:
+        return self._endpoint
 
     @property
     def ending(self) -> bool:
@@ -106,12 +117,12 @@ class BareAnswer:
         self._check(chunk, event=b"")
         usage.check(self._endpoint.name, self._tally)
         told = usage.usage_of(chunk.usage, self._tally)
-        if told is not chunk.usage or self._report is not None:
+        if told is not chunk.usage or self._note:
             chunk.json["usage"] = told
-            if self._report is not None:
-                chunk.json["headworks"] = {"route": self._report.json}
+            chunk.json |= self._note
             chunk.raw = orjson.dumps(chunk.json)
         data = chunk.raw if self._held is None else self._held.whole(chunk)
+        self.completion = chunk.json
         self._call.finish(CONTENT_FILTER if self._call.blocked is not None else self._finish_reason or "stop")
         return data
 
@@ -136,14 +147,17 @@ class BareAnswer:
         ahead = [chunk for chunk in taken if not self._kept_back(chunk)]
         last = self.over or self.failed is not None
         out = [chunk.raw for chunk in ahead] if self._held is None else self._held.take(ahead, last)
-        if not self._sent and out and self._report is not None:
-            out = [_told(self._report, out[0]), *out[1:]]
+        if not self._sent and out and self._note:
+            out = [_told(self._note, out[0]), *out[1:]]
         if not self.over or self._call.blocked is not None:
             self._sent = self._sent or bool(out)
             return _joined(out)
         reason = self._finish_reason or ("tool_calls" if self._form.calls.made else "stop")
         self._call.finish(reason)
         usage.check(self._endpoint.name, self._tally)
+        if self._collected is not None:
+            used = usage.usage_of(self._tally.reported, self._tally)
+            self.completion = self._collected.completion(self._form.head, self._finish_reason, used)
         end = _joined([*out, *self._end]) if self._finish_reason else _joined(out) + self._ends(reason)
         return end + self._last_chunk() + DONE_EVENT
 
@@ -178,6 +192,8 @@ class BareAnswer:
                         self._form.complete(chunk)
                         self._alike.learn(data, chunk, self._form.complete)
                     read.append(chunk)
+                    if self._collected is not None:
+                        self._collected.add(chunk)
                 except DomainError as error:
                     self.lose(data)
                     if not read:
@@ -268,11 +284,19 @@ def as_events(whole: Chunk) -> bytes:
     return b"data: %s\n\ndata: %s\n\n" % (orjson.dumps({**head, "choices": choices}), last) + DONE_EVENT
 
 
-def _told(report: RouteReport, event: bytes) -> bytes:
-    """A stream's first event, with what its route has decided."""
+def _note(call: ModelCall, report: RouteReport | None) -> Json:
+    """What a route and the cache have decided; nothing where there is neither."""
+    note = {"route": report.json} if report is not None else {}
+    if call.turn.status is not CacheStatus.OFF:
+        note["cache"] = call.turn.note()
+    return {NOTE: note} if note else {}
+
+
+def _told(note: Json, event: bytes) -> bytes:
+    """A stream's first event, with the note."""
     if not (event.startswith(b"data: {") and event.endswith(b"}")) or b"\n" in event:
         return event
-    return b'%s,"headworks":%s}' % (event[:-1], orjson.dumps({"route": report.json}))
+    return b"%s,%s" % (event[:-1], orjson.dumps(note)[1:])
 
 
 def _finished(chunk: Chunk) -> Iterator[int]:

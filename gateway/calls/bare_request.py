@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from gateway.cache.question import Asked
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import Capability, CatalogueEntry
 from services.llm.openai.chunks import Json
@@ -101,13 +102,15 @@ class BareRequest:
         for leaf, text in reversed(list(zip(self._found.leaves, texts, strict=True))):
             leaf.put(text)
 
-    def asked(self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int) -> ModelRequest:
+    def asked(
+        self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int, cached: Asked | None = None
+    ) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
         found = self._found
         told = "\n".join(leaf.text for leaf in found.told)
         return ModelRequest(
             self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=found.said,
-            lists=found.lists, unread=found.unread, speaks=self._speaks,
+            lists=found.lists, unread=found.unread, speaks=self._speaks, cached=cached,
         )  # fmt: skip
 
     def answer_tokens(self, entry: CatalogueEntry) -> int:

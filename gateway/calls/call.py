@@ -8,6 +8,7 @@ from typing import Any
 from gateway.budgets.errors import BudgetExceeded
 from gateway.budgets.model import Cost, Unit
 from gateway.budgets.reservation import Reservation
+from gateway.cache.turn import NO_TURN, CacheTurn
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.held import HeldStream
 from gateway.calls.held_text import Screen
@@ -43,8 +44,8 @@ class ModelCall:
 
     `texts` are what the caller sends, as it may be read. `screen` makes the screens of the answer's texts, None
     where nothing looks at them, and `held` is the answer as they hold it back. `guarded`: guards may change or stop it.
-    `keeps`: texts and answer are put on record. `write` settles the call; it is called once, or not at all where the
-    model was never reached."""
+    `keeps`: texts and answer are put on record. `turn`: what the cache has for it, or wants of it. `write` settles the
+    call; it is called once, or not at all where the model was never reached."""
 
     incoming: Call
     model: str
@@ -66,6 +67,7 @@ class ModelCall:
     agent_version: int = 0
     collection: str = ""
     models: Sequence[str] = ()
+    turn: CacheTurn = NO_TURN
 
     @property
     def asks(self) -> str:
@@ -81,6 +83,11 @@ class ModelCall:
     def blocked(self) -> Finding | None:
         """The finding that has ended the answer."""
         return self.held.blocked if self.held is not None else None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no guard has acted on what was sent or answered: it may be given to others."""
+        return not any(finding.acts for finding in self.findings)
 
     @property
     def finished(self) -> bool:
@@ -137,6 +144,7 @@ class ModelCall:
     def close(self, reason: str) -> None:
         """See to the end of a call that nobody waits for any more; `reason` where it has no other. Settled in the
         background, or abandoned where the model was never reached."""
+        self.turn.close(left=reason == "cancelled")
         if self.state is CallState.ADMITTED:
             self.state = CallState.ABANDONED
             self.reservation.release()

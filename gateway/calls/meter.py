@@ -1,5 +1,7 @@
 """Tokens and cost of a call as they pass: exact where they are reported, estimated in between."""
 
+from math import ceil
+
 from services.llm.price import FREE, Price
 from services.llm.tokens import TextEstimate
 
@@ -66,3 +68,28 @@ class Meter:
     def cost_nanos(self) -> int:
         """Cost so far, in billionths; by the price, as far as it is not reported yet."""
         return self._cost_nanos + self.price.nanos(self._unread, self._unreported.tokens)
+
+
+class HitMeter(Meter):
+    """Counts an answer of the cache: a `share` of the `nanos` that it cost, and of the tokens as they are reported."""
+
+    __slots__ = ("_nanos", "_share")
+
+    def __init__(self, nanos: int, share: float) -> None:
+        super().__init__(0)
+        self._nanos = nanos
+        self._share = share
+
+    def ask(self, prompt_tokens: int) -> None:
+        """No model is asked."""
+
+    def write(self, text: str, tokens: int = 0) -> None:
+        """No model writes."""
+
+    def report(
+        self, prompt_tokens: int, completion_tokens: int, cached_tokens: int, cost_nanos: int | None = None,
+        reasoning_tokens: int = 0,
+    ) -> None:  # fmt: skip
+        """The share of all that was used, rounded up."""
+        used = (prompt_tokens, completion_tokens, cached_tokens, self._nanos, reasoning_tokens)
+        super().report(*(ceil(count * self._share) for count in used))

@@ -1,5 +1,5 @@
-"""The one pipeline of all calls of models: admit, screen what is asked, reserve; then meter and screen the answer of
-whatever gives it, and settle.
+"""The one pipeline of all calls of models: admit, screen what is asked, look into the cache, reserve; then meter and
+screen the answer of whatever gives it, and settle.
 
 A face calls RunCalls, BareCalls or EmbedCalls. Each admits a call here, has its model asked, and hands what comes to
 `answered`.
@@ -9,18 +9,22 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from math import ceil
 from typing import Protocol, TypeVar
 
 from gateway.audit.entry import Content, Decision
 from gateway.audit.layer import Audit, entry_of
 from gateway.budgets.model import Cost
 from gateway.budgets.service import Budgets
+from gateway.cache import directives
+from gateway.cache.service import AnswerCache
+from gateway.cache.turn import NO_TURN, CacheStatus, CacheTurn
 from gateway.calls import metrics
 from gateway.calls.background import BackgroundTasks
-from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall
+from gateway.calls.call import BUDGET, CONTENT_FILTER, ModelCall, time_left
 from gateway.calls.errors import ContentFiltered, Unscreenable
 from gateway.calls.held_text import Screen
-from gateway.calls.meter import Meter
+from gateway.calls.meter import HitMeter, Meter
 from gateway.calls.request import ModelRequest
 from gateway.guard.compile import OutputFacts
 from gateway.guard.finding import Finding
@@ -38,6 +42,9 @@ log = logging.getLogger(__name__)
 
 # Of one request that guards act on: each of them costs, however short it is.
 MOST_TEXTS = 20_000
+
+CACHE_HEADER = "x-headworks-cache"
+"""Says of an answer to a call for which a policy of the cache is on: hit, miss or bypass."""
 
 Batch = TypeVar("Batch")
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
@@ -90,6 +97,7 @@ class CallPipeline:
         audit: Audit,
         background: BackgroundTasks,
         keeps_content: Callable[[str], bool],
+        cache: AnswerCache,
     ) -> None:
         self._limits = limits
         self._policies = policies
@@ -97,6 +105,7 @@ class CallPipeline:
         self._audit = audit
         self._background = background
         self._keeps_content = keeps_content
+        self._cache = cache
 
     def guards(self, call: Call, *names: str) -> GuardPipeline:
         """The guards of the first of these models and agents that has some, or the tenant's own. Raises
@@ -112,23 +121,40 @@ class CallPipeline:
         call.notes["model"] = request.model
         guards = guards or self.guards(call, request.model, *request.beside)
         ticket = await self._limits.admit(who, request.model, request.tokens, request.lasts, request.beside)
+        turn = NO_TURN
         try:
             screened = await screen_input(call, guards, request)
-            cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))
+            turn = await self._turn(call, request, screened)
+            meter, cost = _expected(turn, request, price)
             reservation = await self._budgets.reserve(who, request.model, cost, request.beside)
         except BaseException:
+            turn.close(left=True)
             ticket.correct(0)
             ticket.release()
             raise
         call.headers |= ticket.headers
         admitted = ModelCall(
-            call, request.model, screened.texts, Meter(request.prompt_tokens, price), ticket, reservation,
+            call, request.model, screened.texts, meter, ticket, reservation,
             self._settle, self._background, screen=screen_of(guards, screened.vault, request.instructions),
             input_findings=screened.findings, keeps=self._keeps_content(who.tenant), guarded=guards.acts_on_output,
-            models=request.models,
+            models=request.models, turn=turn,
         )  # fmt: skip
         reservation.follow(lambda: usage_of(who, spent_of(admitted)))
         return admitted
+
+    async def _turn(self, call: Call, request: ModelRequest, screened: Screened) -> CacheTurn:
+        """The call's turn at the cache, and word of it. What guards have changed is for nobody else."""
+        if request.cached is None:
+            return NO_TURN
+        changed = any(finding.acts for finding in screened.findings)
+        asked = None if changed else request.cached
+        said = directives.read(call.metadata.get(directives.CACHE_CONTROL, ""))
+        turn = await self._cache.begin(_caller(call), request.model, said, asked, time_left(call))
+        if turn.status is not CacheStatus.OFF:
+            call.headers[CACHE_HEADER] = call.notes["cache"] = turn.status.value
+        if turn.answer is not None:
+            call.headers["age"] = str(int(turn.age))
+        return turn
 
     async def _settle(self, call: ModelCall) -> None:
         """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as
@@ -150,6 +176,23 @@ class CallPipeline:
             log.warning("a call is not yet settled: the records are gone", extra={"run_id": call.run_id})
         else:
             self._audit.recorded()
+
+
+def cache_note(call: Call) -> dict[str, object]:
+    """What an answer says of the cache; nothing where no policy is on."""
+    status, age = call.headers.get(CACHE_HEADER), call.headers.get("age")
+    if status is None:
+        return {}
+    return {"status": status} | ({"age_seconds": int(age)} if age is not None else {})
+
+
+def _expected(turn: CacheTurn, request: ModelRequest, price: Price) -> tuple[Meter, Cost]:
+    """What counts a call, and what it is expected to come to."""
+    if turn.answer is None:
+        cost = Cost(request.tokens, price.nanos(request.prompt_tokens, request.answer_tokens))
+        return Meter(request.prompt_tokens, price), cost
+    used, share = turn.answer.used, turn.charge
+    return HitMeter(used.cost_nanos, share), Cost(ceil(used.tokens * share), ceil(used.cost_nanos * share))
 
 
 def screen_of(guards: GuardPipeline, vault: Vault, instructions: str) -> Screen | None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.cache.question import Asked
+
 # Reserved for an answer whose length nobody limits; more is taken as the answer grows.
 ANSWER_TOKENS = 256
 
@@ -15,7 +17,8 @@ class ModelRequest:
     `prompt_tokens` and `answer_tokens` are estimates. `lasts`: whether it counts among the calls at once, streamed or
     not. `instructs`: whether a model does what the texts say. `flows`: which of the texts are read one behind the
     other, over messages too; `lists`: the same of other lists, each by itself. `unread` and `speaks` name the fields
-    with what no guard can read, and with the wish for an answer of that kind; empty where there are none.
+    with what no guard can read, and with the wish for an answer of that kind; empty where there are none. `cached`: how
+    the cache compares the question; None for a call whose answer is never kept.
     """
 
     model: str
@@ -30,6 +33,7 @@ class ModelRequest:
     unread: str = ""
     speaks: str = ""
     models: Sequence[str] = ()
+    cached: Asked | None = None
 
     @property
     def beside(self) -> Sequence[str]:

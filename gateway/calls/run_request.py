@@ -7,6 +7,7 @@ from itertools import pairwise
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
+from gateway.cache.question import Asked
 from gateway.calls.beside import BesideTexts
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
 from services.llm.tokens import call_text, estimate_prompt, message_text, tool_text
@@ -38,7 +39,9 @@ class RunTexts:
         for place, text in enumerate(request.sampling.stop):
             self._add(text, partial(request.sampling.stop.__setitem__, place))
 
-    def asked(self, model: str, instructions: str, models: Sequence[str] = ()) -> ModelRequest:
+    def asked(
+        self, model: str, instructions: str, models: Sequence[str] = (), cached: Asked | None = None
+    ) -> ModelRequest:
         """The same as the pipeline takes it. `instructions`: the agent's own; `models`: those that it asks."""
         request = self._request
         protected = [instructions] if instructions else []
@@ -48,7 +51,7 @@ class RunTexts:
         return ModelRequest(
             model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted(instructions)),
             answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=self._said,
-            unread=self._unread, models=models,
+            unread=self._unread, models=models, cached=cached,
         )  # fmt: skip
 
     def put(self, texts: Sequence[str]) -> None:

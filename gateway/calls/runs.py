@@ -21,6 +21,7 @@ from gateway.calls.errors import AgentChanged
 from gateway.calls.pipeline import CallPipeline, answered, screen_input, screen_of
 from gateway.calls.request import ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
+from gateway.calls.run_cached import CachedRuns, RunRecorder, replayed
 from gateway.calls.run_request import RunTexts, Seams
 from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
@@ -47,7 +48,7 @@ class CallTokens(Protocol):
 
 class RunCalls:
     """Starts runs for callers. `tokens`: what runs and calls that follow them get to go on under. `follow_seconds`: how
-    long a run is followed whose caller has left it going."""
+    long a run is followed whose caller has left it going. `cached`: how answers are kept."""
 
     def __init__(
         self,
@@ -57,7 +58,9 @@ class RunCalls:
         background: BackgroundTasks,
         tokens: CallTokens,
         follow_seconds: float,
+        cached: CachedRuns,
     ) -> None:
+        self._cached = cached
         self._stub = pb_grpc.OrchestratorServiceStub(orchestrator)
         self._pipeline = pipeline
         self._agents = agents
@@ -79,23 +82,29 @@ class RunCalls:
         guards = self._pipeline.guards(call, model.name, *model.models)
         instructions = await self._instructions(call, model.asked, guards)
         texts = RunTexts(request, seams)
-        asked = texts.asked(model.name, instructions, model.models)
+        compared = self._cached.asked(call, request, model)
+        asked = texts.asked(model.name, instructions, model.models, compared)
         admitted = await self._pipeline.admit(call, asked, model.price, guards)
-        answer = RunAnswer(admitted)
+        answer, recorder = RunAnswer(admitted), RunRecorder(admitted)
         try:
             texts.put(admitted.texts)
-            responses = self._responses(request, call, guards, answer)
+            hit = admitted.turn.answer
+            responses = replayed(hit, admitted.turn) if hit else self._responses(request, call, guards, answer)
             async with aclosing(answered(admitted, responses, answer)) as batches:
                 async for events in batches:
                     if admitted.agent_version not in (0, model.version):
                         model = await self._same(call, model, admitted)
+                        admitted.turn.decline()  # it was compared as another version's
+                    recorder.add(events)
                     yield events
+            await self._cached.offer(recorder, request, model)
             if answer.stopped == BUDGET:
                 raise admitted.exceeded
         finally:
-            if answer.stopped:
+            admitted.turn.close(left=not admitted.finished)
+            if answer.stopped and admitted.turn.answer is None:
                 self._background.add(self._cancel(admitted.run_id, call))
-            if admitted.state is CallState.STREAMING and not self._background.full:
+            if admitted.state is CallState.STREAMING and admitted.turn.answer is None and not self._background.full:
                 call.audited = True  # when it is settled
                 self._background.add(self._follow(admitted, answer))
             else:

@@ -11,8 +11,10 @@ from gateway.audit.log import AuditLog
 from gateway.audit.pruning import AuditPruner
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditStore
+from gateway.cache.service import AnswerCache
 from gateway.identity.store import TenantStore
 from gateway.metadata import new_id
+from gateway.privacy.cached_answers import CachedAnswers
 from gateway.privacy.own_records import AuditData, IdentityData, UsageData
 from gateway.privacy.policies import RetentionPolicies
 from gateway.privacy.retention import RetentionWorker
@@ -72,6 +74,7 @@ async def open_privacy(
     signer: TokenSigner,
     orchestrator: grpc.aio.Channel,
     retrieval: grpc.aio.Channel,
+    cache: AnswerCache,
     resources: AsyncExitStack,
 ) -> Privacy:
     """Data rights, and the one among the replicas that forgets what is old. Closed with `resources`."""
@@ -79,7 +82,7 @@ async def open_privacy(
     runs, usage = RunData(orchestrator, calls), UsageData(database)
     audited = AuditData(database, AuditStore(database))
     documents, files = DocumentData(retrieval, calls), FileData(retrieval, calls)
-    sources = (runs, documents, files, usage, audited, IdentityData(database))
+    sources = (runs, documents, files, CachedAnswers(cache), usage, audited, IdentityData(database))
     privacy = Privacy(ErasureStore(database), sources, trail.log)
     look = settings.retention_look_seconds
     lease = Lease(database, "retention", new_id(settings.replica_name), 3 * look)

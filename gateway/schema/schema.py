@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gateway.audit import tables as audit
 from gateway.budgets import tables as budgets
+from gateway.cache import tables as cache
 from gateway.guard import tables as guard
 from gateway.identity import tables as identity
 from gateway.limits import tables as limits
@@ -13,6 +14,6 @@ from gateway.usage import tables as usage
 from services.runtime.records.schema import Schema, declare
 from services.runtime.records.tables import LEASES, MESH, REVISIONS
 
-ROOMS = (audit, budgets, guard, identity, limits, privacy, usage)
+ROOMS = (audit, budgets, cache, guard, identity, limits, privacy, usage)
 declare(METADATA, LEASES, MESH, REVISIONS)
 SCHEMA = Schema("gateway", METADATA, Path(__file__).parent / "migrations" / "versions")

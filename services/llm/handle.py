@@ -18,6 +18,7 @@ from services.llm.metrics import ModelMetrics
 from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import OpenAiEngine
 from services.llm.route_report import RouteReport
+from services.llm.target_health import TargetHealth
 from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
@@ -34,11 +35,12 @@ class ModelCannot(InvalidArgument):
 @dataclass(frozen=True, slots=True)
 class ModelHandle:
     """A model of the catalogue, or a route. Who asks it knows no URL. `targets`: the models that a route leads to, by
-    their names."""
+    their names; `health`: how they are."""
 
     entry: CatalogueEntry
     generator: Generator
     targets: Mapping[str, CatalogueEntry] = field(default_factory=dict)
+    health: Callable[[], Sequence[TargetHealth]] = list
 
     def cost_nanos(self, tokens: TokenCounts, routed: Routed | None = None) -> int:
         """What an answer has cost, by the price of the model that gave it."""
@@ -66,6 +68,10 @@ class BareModel(Protocol):
     @property
     def entry(self) -> CatalogueEntry: ...
 
+    def health(self) -> Sequence[TargetHealth]:
+        """How the targets of a route are; nothing of a model."""
+        ...
+
     def post(
         self,
         wire: Wire,
@@ -85,6 +91,9 @@ class BareHandle:
 
     entry: CatalogueEntry
     engine: OpenAiEngine
+
+    def health(self) -> Sequence[TargetHealth]:
+        return ()
 
     @asynccontextmanager
     async def post(

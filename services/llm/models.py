@@ -45,6 +45,11 @@ class Catalogue:
         """All models, in the order of the configuration."""
         return tuple(handle.entry for handle in self._handles.values())
 
+    @property
+    def handles(self) -> Iterable[ModelHandle]:
+        """The same, with what is behind them."""
+        return self._handles.values()
+
     def find(self, name: str) -> ModelHandle:
         """Raises ModelNotFound."""
         wanted = self.default if name in ("", DEFAULT) and name not in self._handles else name
@@ -89,7 +94,10 @@ class ModelFactory:
         """Over the models of these `entries`, of which `handle` has made each. Raises BadCatalogue."""
         route, targets = self._route(spec, entries)
         return ModelHandle(
-            route.entry, RoutedGenerator(route, {name: self._generators[name] for name in targets}), targets
+            route.entry,
+            RoutedGenerator(route, {name: self._generators[name] for name in targets}),
+            targets,
+            route.health,
         )
 
     def bare(self, entry: CatalogueEntry) -> BareHandle:

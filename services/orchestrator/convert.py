@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -343,6 +344,7 @@ def model(listed: Listed) -> service_pb.Model:
         input_price_nanos=listed.input_price_nanos,
         output_price_nanos=listed.output_price_nanos,
         models=listed.models,
+        targets=[service_pb.ModelTarget(**asdict(one)) for one in listed.targets],
     )
 
 

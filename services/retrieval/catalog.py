@@ -16,6 +16,7 @@ from services.retrieval.store.base import VectorStore
 from services.runtime.errors import CollectionNotFound, InvalidArgument
 
 T = TypeVar("T")
+MOST_NAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,14 @@ class Catalog:
         await self._moves.start(key, embedder)
         return self._moves.reported(key, await self._store.describe(key, caller.groups))
 
-    async def list_collections(self, caller: Caller, page_size: int, token: str) -> Page[Collection]:
-        """Collections by name, broken ones too."""
-        page = _page(await self._store.collections(caller.tenant), names.page_size(page_size), token)
+    async def list_collections(
+        self, caller: Caller, page_size: int, token: str, only: Sequence[str] = ()
+    ) -> Page[Collection]:
+        """Collections by name, broken ones too; those of `only` where it names some. Raises InvalidArgument."""
+        if len(only) > MOST_NAMES:
+            raise InvalidArgument(f"at most {MOST_NAMES} names", field="names")
+        there = await self._store.collections(caller.tenant)
+        page = _page([name for name in there if not only or name in only], names.page_size(page_size), token)
         found = []
         for name in page.items:
             try:

@@ -64,7 +64,7 @@ class RetrievalServicer(pb_grpc.RetrievalServiceServicer):
         return pb.CreateCollectionResponse(collection=convert.collection(created))
 
     async def ListCollections(self, request: pb.ListCollectionsRequest, context: Context) -> pb.ListCollectionsResponse:
-        page = await self._catalog.list_collections(caller(), request.page_size, request.page_token)
+        page = await self._catalog.list_collections(caller(), request.page_size, request.page_token, request.names)
         return pb.ListCollectionsResponse(
             collections=[convert.collection(found) for found in page.items], next_page_token=page.next_token
         )

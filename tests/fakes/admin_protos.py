@@ -12,6 +12,8 @@ from headworks.gateway.v1.audit_pb2 import *
 from headworks.gateway.v1.audit_service_pb2 import *
 from headworks.gateway.v1.budget_pb2 import *
 from headworks.gateway.v1.budget_service_pb2 import *
+from headworks.gateway.v1.cache_pb2 import *
+from headworks.gateway.v1.cache_service_pb2 import *
 from headworks.gateway.v1.guard_policy_pb2 import *
 from headworks.gateway.v1.guard_policy_service_pb2 import *
 from headworks.gateway.v1.principal_pb2 import *

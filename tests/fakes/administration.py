@@ -1,14 +1,20 @@
 """The administrators' services over real records, for callers who are who their key says."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.access.authorizer import Authorizer
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Seal
 from gateway.audit.store import AuditFilter, AuditStore
+from gateway.cache.policies import CachePolicies
+from gateway.cache.policy_store import CachePolicyStore
+from gateway.cache.purges import Purges
+from gateway.cache.service import AnswerCache
+from gateway.cache.store import MemoryAnswers
 from gateway.faces.admin.assembly import SERVICES, add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.guard.policies import Policies
@@ -36,7 +42,8 @@ PEOPLE: Mapping[str, Identity] = {
     ROOT: Identity("acme", "root", frozenset({"*"}), key="key_root"),
     "hw_admin": Identity("acme", "ada", frozenset({"admin.keys:*", "admin.roles:*", "models.call:rag"}), key="key_ada"),
     "hw_other": Identity("other", "olga", frozenset({f"admin.{noun}:*" for noun in (
-        "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "usage", "audit", "data")})),
+        "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "cache", "usage", "audit",
+        "data")})),
     "hw_nobody": Identity("acme", "noa", frozenset({"models.call:*"})),
 }  # fmt: skip
 
@@ -60,10 +67,16 @@ class Administration:
     database: Database
     changes: Changes
     trail: AuditStore
+    answers: MemoryAnswers
 
     async def recorded(self, tenant: str = "acme") -> list[dict[str, object]]:
         """What the audit says of the tenant."""
         return [one.fields for one in await self.trail.page(AuditFilter(tenant=tenant))]
+
+
+def no_work(work: Coroutine[Any, Any, object]) -> None:
+    """Leaves undone what no call waits for."""
+    work.close()
 
 
 @asynccontextmanager
@@ -78,6 +91,9 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     changes.follow("guards", guards.reload)
     privacy = Privacy(ErasureStore(database), [UsageData(database), IdentityData(database)], log)
     retention = RetentionPolicies(database, changes, days={})
+    memory = MemoryAnswers(1 << 20)
+    purges = Purges(database, memory.drop_tenant)
+    cache = AnswerCache(CachePolicies(CachePolicyStore(database)), memory, purges, 1 << 16, no_work)
     calls = AdminCalls(database, log, changes)
     tenants = IdentityStore(database).tenants
     for tenant in ("acme", "other"):
@@ -87,13 +103,13 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
         await one.open()
     around = [*layers(None, 60), Known()]
     app = App(
-        lambda server: add_servicers(server, calls, guards, checkpoints, privacy, retention),
+        lambda server: add_servicers(server, calls, guards, checkpoints, privacy, retention, cache),
         [],
         layers=around,
         gate=Authorizer(SERVICES),
     )
     try:
-        yield Administration(app, database, changes, AuditStore(database))
+        yield Administration(app, database, changes, AuditStore(database), memory)
     finally:
         for one in reversed(opened):
             await one.aclose()

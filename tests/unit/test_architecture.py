@@ -23,12 +23,13 @@ LIBRARIES = ("services.runtime", "services.llm")
 REACHING = ("services.llm.client", "services.llm.triton", "services.llm.openai.engine", "services.llm.settings")
 # The gateway's rooms that import no wire; and what in them is an adapter, a servicer or wiring.
 ROOMS = (
-    "gateway/audit/", "gateway/budgets/", "gateway/calls/", "gateway/guard/", "gateway/identity/", "gateway/limits/",
-    "gateway/privacy/", "gateway/usage/",
+    "gateway/audit/", "gateway/budgets/", "gateway/cache/", "gateway/calls/", "gateway/guard/", "gateway/identity/",
+    "gateway/limits/", "gateway/privacy/", "gateway/usage/",
 )  # fmt: skip
 WIRED = (
     "gateway/calls/agents.py", "gateway/calls/runs.py", "gateway/calls/run_request.py",
     "gateway/calls/run_answer.py",  # holds a run's events as they came: to convert them costs more than to screen them
+    "gateway/calls/run_cached.py", "gateway/calls/documents.py",
     "gateway/guard/injection/triton.py",
     "gateway/privacy/assembly.py", "gateway/privacy/service_records.py",
 )  # fmt: skip

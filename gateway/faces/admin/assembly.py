@@ -9,6 +9,8 @@ from headworks.gateway.v1 import (
     audit_service_pb2_grpc,
     budget_service_pb2,
     budget_service_pb2_grpc,
+    cache_service_pb2,
+    cache_service_pb2_grpc,
     guard_policy_service_pb2,
     guard_policy_service_pb2_grpc,
     principal_service_pb2,
@@ -28,9 +30,11 @@ from headworks.gateway.v1 import (
 )
 
 from gateway.audit.checkpoints import Checkpoints
+from gateway.cache.service import AnswerCache
 from gateway.faces.admin.api_keys import ApiKeyServicer
 from gateway.faces.admin.audit import AuditServicer
 from gateway.faces.admin.budgets import BudgetServicer
+from gateway.faces.admin.cache import CacheServicer
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.admin.guard_policies import GuardPolicyServicer
 from gateway.faces.admin.principals import PrincipalServicer
@@ -47,7 +51,7 @@ from gateway.privacy.service import Privacy
 _MODULES = (
     tenant_service_pb2, project_service_pb2, principal_service_pb2, role_service_pb2, api_key_service_pb2,
     budget_service_pb2, rate_limit_service_pb2, guard_policy_service_pb2, usage_service_pb2, audit_service_pb2,
-    privacy_service_pb2,
+    privacy_service_pb2, cache_service_pb2,
 )  # fmt: skip
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()
@@ -61,6 +65,7 @@ def add_servicers(
     checkpoints: Checkpoints,
     privacy: Privacy,
     retention: RetentionPolicies,
+    cache: AnswerCache,
 ) -> None:
     """Serve SERVICES on `server`."""
     tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(calls), server)
@@ -74,3 +79,4 @@ def add_servicers(
     usage_service_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(calls), server)
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(calls, checkpoints), server)
     privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(PrivacyServicer(calls, privacy, retention), server)
+    cache_service_pb2_grpc.add_CacheServiceServicer_to_server(CacheServicer(calls, cache), server)

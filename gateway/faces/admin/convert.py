@@ -9,6 +9,7 @@ from headworks.gateway.v1 import (
     audit_pb2,
     audit_service_pb2,
     budget_pb2,
+    cache_pb2,
     guard_policy_pb2,
     principal_pb2,
     privacy_pb2,
@@ -25,6 +26,9 @@ from gateway.audit.store import AuditRecord
 from gateway.audit.walk import AuditReport
 from gateway.budgets.model import BudgetAlert, Period, Scope, Unit
 from gateway.budgets.store import BudgetUsage
+from gateway.cache.entry import CachedAnswer
+from gateway.cache.policy_store import StoredCachePolicy
+from gateway.cache.stats import CacheStats
 from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
 from gateway.identity.model import AccountState, ApiKey, Binding, Principal, PrincipalKind, Project, Role, Tenant
@@ -205,6 +209,25 @@ def guard_policy(policy: StoredPolicy) -> guard_policy_pb2.GuardPolicy:
     return guard_policy_pb2.GuardPolicy(
         tenant=policy.tenant, agent=policy.agent, spec=policy.spec, update_time=timestamp(policy.updated)
     )
+
+
+def cache_policy(policy: StoredCachePolicy) -> cache_pb2.CachePolicy:
+    return cache_pb2.CachePolicy(
+        tenant=policy.tenant, agent=policy.agent, spec=policy.spec, update_time=timestamp(policy.updated)
+    )
+
+
+def cache_stats(model: str, stats: CacheStats) -> cache_pb2.CacheStats:
+    return cache_pb2.CacheStats(model=model, **asdict(stats))
+
+
+def cached_answer(answer: CachedAnswer) -> cache_pb2.CachedAnswer:
+    return cache_pb2.CachedAnswer(
+        key=answer.key, partition=answer.partition, model=answer.model, kind=answer.kind,
+        create_time=timestamp(answer.created), expire_time=timestamp(answer.expires), size_bytes=answer.size,
+        tokens=answer.used.tokens, cost_nanos=answer.used.cost_nanos,
+        documents=dict.fromkeys(document.id for document in answer.documents),
+    )  # fmt: skip
 
 
 def audit_record(record: AuditRecord) -> audit_pb2.AuditRecord:

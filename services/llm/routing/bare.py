@@ -36,6 +36,7 @@ class RoutedBare:
         self._route = route
         self._handles = handles
         self.entry: CatalogueEntry = route.entry
+        self.health = route.health
 
     @asynccontextmanager
     async def post(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.llm.needs import Needs
 from services.llm.routing.target import Target
+from services.llm.target_health import TargetHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,19 @@ class Weighed:
     target: Target
     weight: int = 1
     order: int = 0
+
+    def health(self) -> TargetHealth:
+        breaker = self.target.breaker
+        return TargetHealth(
+            self.target.name,
+            self.order,
+            self.weight,
+            breaker.state.value,
+            round(breaker.left, 3),
+            round(breaker.failing, 3),
+            self.target.in_flight,
+            round(self.target.slow_seconds or 0, 4),
+        )
 
 
 class Choice:

@@ -19,6 +19,7 @@ from services.llm.routing.allowance import Allowance
 from services.llm.routing.choice import Choice, Weighed
 from services.llm.routing.judging import fault_of, may_repeat
 from services.llm.routing.target import Target
+from services.llm.target_health import TargetHealth
 from services.runtime.errors import FINAL, DomainError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
@@ -65,6 +66,10 @@ class Route:
         self._retries = Allowance(spec.retry_share)
         self._hedges = Allowance(spec.hedge.share if spec.hedge else 0.0, burst=3.0)
         self._remedies = {**REMEDIES, **spec.faults}
+
+    def health(self) -> list[TargetHealth]:
+        """How the targets are, as this process finds them."""
+        return [one.health() for one in self.targets]
 
     def target(self, name: str) -> Target:
         """KeyError where the route does not lead there."""

@@ -5,7 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
@@ -91,9 +91,11 @@ class Registry:
     async def models(self, tenant: str) -> Sequence[Listed]:
         """All that can run now, ordered by id."""
         listed: dict[str, Listed] = {}
-        for entry in self._kit.models.entries:
+        for handle in self._kit.models.handles:
+            entry = handle.entry
             if entry.engine is not EngineKind.EXTRACTIVE:
-                listed[entry.name] = _listed(entry.name, entry.description, 0, entry, (entry.name,))
+                model = _listed(entry.name, entry.description, 0, entry, (entry.name,))
+                listed[entry.name] = replace(model, targets=tuple(handle.health()))
         for name, spec in self._shipped.items():
             self._list(listed, name, spec, SHIPPED_VERSION)
         for name, version in (await self._latest(tenant)).items():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.llm.chat import Message, Priority, ResponseFormat, Sampling, ToolChoice
+from services.llm.target_health import TargetHealth
 from services.orchestrator.domain.document_filter import ALL, DocumentFilter
 from services.orchestrator.domain.event import (
     ApprovalDecided,
@@ -119,7 +120,7 @@ class Agent(Protocol):
 class Listed:
     """A name that a run may be started with. `agent_version` is 0 for a bare model; `context_length`, in tokens, 0
     where that is not known. Prices of a million tokens, in billionths of the catalogue's currency. `models`: those of
-    the catalogue that it asks, the one that answers first."""
+    the catalogue that it asks, the one that answers first; `targets`: of a route, how those are that it leads to."""
 
     id: str
     description: str = ""
@@ -129,6 +130,7 @@ class Listed:
     input_price_nanos: int = 0
     output_price_nanos: int = 0
     models: tuple[str, ...] = ()
+    targets: tuple[TargetHealth, ...] = ()
 
 
 class Agents(Protocol):

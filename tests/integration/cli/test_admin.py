@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cli import program
+from gateway.cache.entry import CachedAnswer, Used
 from gateway.usage.record import Spent, usage_of
 from gateway.usage.writing import write_usage
 from infra.local.layout import Layout
@@ -172,6 +173,28 @@ async def test_guards(told: Told, run: Run, capsys: Capture, tmp_path: Path) -> 
     assert await run("guards", "put", str(file)) == 1
     assert "guards" in capsys.readouterr().err
     await told("guards", "delete", "--agent", "rag", "--yes")
+
+
+async def test_cache(office: Administration, told: Told, run: Run, capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("charge: 0.1\n")
+    await told("cache", "put", str(file), "--dry-run")
+    assert (await told("cache", "list"))["policies"] == []
+    await told("cache", "put", str(file), "--agent", "rag")
+    assert await run("cache", "get", "--agent", "rag") == 0
+    assert capsys.readouterr().out == file.read_text()
+    file.write_text("shared_by: tenants\n")
+    assert await run("cache", "put", str(file)) == 1
+    assert "never gives an answer to another tenant" in capsys.readouterr().err
+    await told("cache", "delete", "--agent", "rag", "--yes")
+    for number, tenant in enumerate(("acme", "acme", "other")):
+        made = CachedAnswer(f"k{number}", "p", tenant, "ann", "rag", "run", number, 1e10, Used(3, 4, 10**8), b"{}")
+        await office.answers.put(made, 0)
+    assert [one["key"] for one in (await told("cache", "inspect"))["answers"]] == ["k1", "k0"]
+    assert (await told("cache", "purge", "--answer", "k2", "--yes"))["purged"] == 0
+    assert (await told("cache", "purge", "--answer", "k1", "--yes"))["purged"] == 1
+    assert (await told("cache", "stats"))["stats"] == []
+    assert (await told("cache", "purge", "--yes"))["purged"] == 1
 
 
 async def test_usage(office: Administration, told: Told, run: Run, capsys: Capture, tmp_path: Path) -> None:

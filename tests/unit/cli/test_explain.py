@@ -164,3 +164,12 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     told = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
     assert [int(one["sequence"]) for one in told] == list(range(1, 15))
     assert told[3]["tool_call"]["call"]["name"] == "calculator"
+
+
+def test_what_a_route_has_decided_is_told() -> None:
+    failed = [pb.RouteAttempt(target="east", fault="overload", duration=ms(40))]
+    routed = pb.ModelRouted(route="steady", target="west", failed=failed, hedged=True)
+    events = numbered([until_approval()[0], pb.RunEvent(model_routed=routed)])
+    told = "the route steady led to west; east did not (overload, 40 ms); another was asked as well"
+    assert explain_events(events)[1].what == told
+    assert told in line(events[1])

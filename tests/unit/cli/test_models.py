@@ -47,3 +47,10 @@ def test_a_file_of_the_older_form_is_printed_in_todays(tmp_path: Path, capsys: p
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert program.run(["models", "check", str(tmp_path / "none.yaml")]) == 2
+
+
+def test_routes_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(GOOD + "routes:\n  - {name: steady, targets: [{model: small}, {model: own, order: 1}]}\n")
+    assert program.run(["models", "check", str(file)]) == 0
+    assert "2 models, 1 of them bare, 1 route, default small" in capsys.readouterr().out

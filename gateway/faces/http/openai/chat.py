@@ -14,6 +14,7 @@ from gateway.access.authorize import require
 from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.bare import BareCalls
+from gateway.calls.pipeline import cache_note
 from gateway.calls.run_answer import Events
 from gateway.calls.runs import RunCalls
 from gateway.faces.http.message import EVENTS, JSON, Body, as_json
@@ -73,6 +74,7 @@ class ChatCompletions:
                 else:
                     yield Body(EVENTS, chunks.take(batch), waits_for=chunks.waits_for)
         seconds = time.monotonic() - call.started
+        seen.cache = cache_note(call)
         yield (
             Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
         )

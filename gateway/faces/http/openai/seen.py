@@ -19,7 +19,8 @@ NANOS = 1e9
 
 @dataclass(slots=True)
 class Seen:
-    """`approvals` are those that the run waits for, by id; `called` counts the caller's own tools that were called."""
+    """`approvals` are those that the run waits for, by id; `called` counts the caller's own tools that were called;
+    `cache` is what the cache has done, where a policy is on."""
 
     model: str
     created: int = field(default_factory=lambda: int(time.time()))
@@ -33,6 +34,7 @@ class Seen:
     verdicts: list[Json] = field(default_factory=list)
     approvals: dict[str, event_pb.ApprovalRequested] = field(default_factory=dict)
     finished: event_pb.RunFinished | None = None
+    cache: Json = field(default_factory=dict)
 
     def take(self, kind: str | None, event: event_pb.RunEvent) -> Json | None:  # noqa: C901 (one case a kind)
         """Take an event of any kind but text. Returns what it adds to the message, as OpenAI's delta; None where it
@@ -91,8 +93,8 @@ class Seen:
 
     def extension(self, gateway_seconds: float) -> Json:
         """What OpenAI's form has no place for, under "headworks": the run's id, why it ended, what each hop took in
-        milliseconds; and where there is such a thing, its session, agent version, limit, cost, verdicts and what the
-        last step's route has decided, and that its search was degraded or not reranked."""
+        milliseconds; and where there is such a thing, its session, agent version, limit, cost, verdicts, what the
+        last step's route and the cache have decided, and that its search was degraded or not reranked."""
         finished = self.finished or event_pb.RunFinished()
         timings = {"gateway": round(gateway_seconds * 1000, 3)}
         for timing in finished.timings:
@@ -106,6 +108,7 @@ class Seen:
             "verdicts": self.verdicts,
             "degraded": self.degraded,
             "not_reranked": self.not_reranked,
+            "cache": self.cache,
         }
         there = {name: value for name, value in optional.items() if value}
         return {"run_id": self.run_id, "finish_reason": finish_word(finished.reason), "timings_ms": timings, **there}

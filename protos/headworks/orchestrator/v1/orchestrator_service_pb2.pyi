@@ -471,6 +471,7 @@ class Model(_message.Message):
     INPUT_PRICE_NANOS_FIELD_NUMBER: _builtins.int
     OUTPUT_PRICE_NANOS_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name."""
     description: _builtins.str
@@ -491,6 +492,10 @@ class Model(_message.Message):
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The catalogue's models that it asks, each once: first the one that answers, then those that judge."""
 
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelTarget]:
+        """Of a route: the models that it leads to, as the replica that asks them finds them."""
+
     def __init__(
         self,
         *,
@@ -502,11 +507,64 @@ class Model(_message.Message):
         input_price_nanos: _builtins.int = ...,
         output_price_nanos: _builtins.int = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
+        targets: _abc.Iterable[Global___ModelTarget] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "capabilities", b"capabilities", "context_length", b"context_length", "description", b"description", "id", b"id", "input_price_nanos", b"input_price_nanos", "models", b"models", "output_price_nanos", b"output_price_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "capabilities", b"capabilities", "context_length", b"context_length", "description", b"description", "id", b"id", "input_price_nanos", b"input_price_nanos", "models", b"models", "output_price_nanos", b"output_price_nanos", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class ModelTarget(_message.Message):
+    """A model that a route leads to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    OPEN_SECONDS_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    SLOW_SECONDS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Its name in the catalogue."""
+    order: _builtins.int
+    """Those of the lowest order are asked first."""
+    weight: _builtins.int
+    """Its share of the calls among those of its order."""
+    breaker: _builtins.str
+    """"closed": it is asked. "open": it is left out, for it has failed or has asked for time. "half_open": one call is let
+    through on trial.
+    """
+    open_seconds: _builtins.float
+    """Seconds until it may be asked again; 0 where it may be now."""
+    failing: _builtins.float
+    """The share of its last calls that have failed."""
+    in_flight: _builtins.int
+    """Calls of it that are under way."""
+    slow_seconds: _builtins.float
+    """The 95th percentile of the seconds to its first token; 0 where too little is known."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        order: _builtins.int = ...,
+        weight: _builtins.int = ...,
+        breaker: _builtins.str = ...,
+        open_seconds: _builtins.float = ...,
+        failing: _builtins.float = ...,
+        in_flight: _builtins.int = ...,
+        slow_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "failing", b"failing", "in_flight", b"in_flight", "model", b"model", "open_seconds", b"open_seconds", "order", b"order", "slow_seconds", b"slow_seconds", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelTarget: _TypeAlias = ModelTarget  # noqa: Y015

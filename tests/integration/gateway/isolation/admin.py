@@ -101,6 +101,16 @@ AMOUNTS: dict[str, list[Attempt]] = {
     "PutGuardPolicy": [named(pb.PutGuardPolicyRequest, spec="guards: []\n")],
     "ListGuardPolicies": [named(pb.ListGuardPoliciesRequest), attempt(pb.ListGuardPoliciesRequest(), OK)],
     "DeleteGuardPolicy": [named(pb.DeleteGuardPolicyRequest)],
+    "PutCachePolicy": [
+        named(pb.PutCachePolicyRequest, spec="enabled: true"),
+        attempt(pb.PutCachePolicyRequest(tenant="*", spec="enabled: true"), "INVALID_ARGUMENT"),
+        attempt(pb.PutCachePolicyRequest(spec="shared_by: tenants"), "INVALID_ARGUMENT"),
+    ],
+    "ListCachePolicies": [named(pb.ListCachePoliciesRequest), attempt(pb.ListCachePoliciesRequest(), OK)],
+    "DeleteCachePolicy": [named(pb.DeleteCachePolicyRequest)],
+    "GetCacheStats": [named(pb.GetCacheStatsRequest), attempt(pb.GetCacheStatsRequest(), OK)],
+    "ListCachedAnswers": [named(pb.ListCachedAnswersRequest), attempt(pb.ListCachedAnswersRequest(), OK)],
+    "PurgeCache": [named(pb.PurgeCacheRequest), attempt(pb.PurgeCacheRequest(key="none"), OK)],
 }
 
 RECORDS: dict[str, list[Attempt]] = {

@@ -123,3 +123,20 @@ async def test_one_setting_names_the_file(tmp_path: Path) -> None:
     assert (await opened({"FAR_KEY": "secret"}, models, llm="tiny")).find("default").entry.name == "far"
     with pytest.raises(BadCatalogue, match="HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE"):
         await opened({"FAR_KEY": "secret"}, models, llm="tiny", catalogue_file=path)
+
+
+ROUTES = """
+routes:
+  - {name: steady, targets: [{model: far}, {model: tiny, order: 1}]}
+"""
+
+
+async def test_a_route_may_lead_to_the_meshs_own_model(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(FILE.split("  - {name: tiny")[0].replace("default: far", "default: steady") + ROUTES)
+    catalogue = await opened({"FAR_KEY": "secret"}, catalogue_file=path, llm="tiny", llm_context_length=2048)
+    steady = catalogue.find("default")
+    assert (steady.entry.name, set(steady.targets)) == ("steady", {"far", "tiny"})
+    assert [(one.model, one.breaker) for one in steady.health()] == [("far", "closed"), ("tiny", "closed")]
+    with pytest.raises(BadCatalogue, match="there is no model 'tiny'"):
+        await opened({"FAR_KEY": "secret"}, catalogue_file=path)

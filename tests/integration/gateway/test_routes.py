@@ -1,0 +1,89 @@
+"""A route over two upstreams, asked through the whole gateway."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+import yaml
+from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+
+from gateway.calls.bare import BareCalls
+from gateway.faces.native.models import LIST, with_health
+from services.llm.target_health import TargetHealth
+from services.runtime.interceptors.handlers import behaviour
+from tests.fakes import openai_upstream as fake
+from tests.fakes.http_calls import Refused
+from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
+from tests.integration.gateway.conftest import Gateway, MakeGateway, rows
+
+HELLO = (delta(content="Hello."), delta("stop"), fake.usage(prompt=11, completion=2))
+Start = Callable[[Behaviour, Behaviour], Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def start(records_url: str, make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Start]:
+    async with AsyncExitStack() as stack:
+
+        async def made(*behaviours: Behaviour) -> Gateway:
+            upstreams = [await stack.enter_async_context(FakeOpenAi(one).serving()) for one in behaviours]
+            models = [
+                {"name": name, "generator": "openai", "base_url": one.url, "price": {"output": price}}
+                for name, one, price in zip(("east", "west"), upstreams, (1, 3), strict=True)
+            ]
+            targets = [{"model": "east"}, {"model": "west", "order": 1}]
+            routes = [{"name": "steady", "bare": True, "targets": targets}]
+            path = tmp_path / "models.yaml"
+            path.write_text(yaml.safe_dump({"models": models, "routes": routes, "default": "steady"}))
+            return await make_gateway(upstreams_file=path, records_url=records_url)
+
+        yield made
+
+
+async def test_the_answer_tells_who_gave_it_and_is_paid_by_its_price(start: Start, records_url: str) -> None:
+    gateway = await start(fake.fails(503), fake.streams(*HELLO))
+    asked = gateway.chat(model="default", stream=True)
+    first = json.loads((await asked.whole()).data.split(b"\n\n")[0].removeprefix(b"data: "))
+    assert first["headworks"]["route"]["target"] == "west"
+    assert (await asked.response()).headers["x-headworks-route"] == "steady; target=west; failed=east:overload"
+    columns = "agent, model, prompt_tokens, completion_tokens, cost_nanos, finish_reason"
+    booked = await rows(records_url, f"SELECT {columns} FROM usage")  # noqa: S608 (the columns above)
+    assert booked == [("steady", "steady", 11, 2, 6000, "stop")]
+
+
+async def test_an_error_names_the_attempts(start: Start, records_url: str) -> None:
+    gateway = await start(fake.fails(503), fake.fails(429))
+    with pytest.raises(Refused) as caught:
+        await gateway.chat(model="steady").whole()
+    assert caught.value.status == 429
+    assert await rows(records_url, "SELECT model FROM usage") == []
+
+
+async def test_a_route_is_a_model_of_the_list(start: Start) -> None:
+    gateway = await start(fake.hangs_up, fake.hangs_up)
+    answer = await gateway.ask("GET", "/v1/models").whole()
+    names = {model["id"]: model["headworks"] for model in json.loads(answer.data)["data"]}
+    assert names["steady"]["prices"] == {"input": 0.0, "output": 3.0}
+    assert "east" not in names, "its targets are not bare themselves"
+
+
+async def test_the_list_tells_how_targets_are() -> None:
+    """What the gateway knows of the routes that it asks itself takes the place of what the orchestrator knows."""
+
+    class Known(BareCalls):
+        def __init__(self) -> None:
+            pass
+
+        def health(self, name: str) -> Sequence[TargetHealth]:
+            return [TargetHealth("east", 0, 1, "open", 2.5, 1.0, 3, 0.2)] if name == "steady" else ()
+
+    async def forward(request: object, context: object) -> pb.ListModelsResponse:
+        theirs = pb.Model(id="steady", targets=[pb.ModelTarget(model="east", breaker="closed")])
+        return pb.ListModelsResponse(models=[theirs, pb.Model(id="rag")])
+
+    routes = {LIST: grpc.unary_unary_rpc_method_handler(forward)}
+    response = await behaviour(with_health(Known(), routes)[LIST])(pb.ListModelsRequest(), None)
+    assert [(one.model, one.breaker, one.open_seconds) for one in response.models[0].targets] == [("east", "open", 2.5)]
+    assert not response.models[1].targets
