@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import yaml
@@ -38,13 +38,20 @@ async def check(request, api_key):
 """
 
 
-@contextmanager
-def serving(upstream: Upstream, say: Callable[[str], None]) -> Iterator[tuple[str, dict[str, str]]]:
+def serving(upstream: Upstream, say: Callable[[str], None]) -> AbstractContextManager[tuple[str, dict[str, str]]]:
     """Its URL and the headers for it. Raises BenchError where it does not start."""
+    return running([deployment(MODEL, upstream.base), deployment(STREAM_MODEL, upstream.stream_base)], say)
+
+
+@contextmanager
+def running(
+    models: Sequence[Mapping[str, object]], say: Callable[[str], None], router: Mapping[str, object] | None = None
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The same of these models, with settings of its `router`."""
     home = installed(place("litellm", VERSION), _commands(), say)
     with closing(PortBook()) as book, tempfile.TemporaryDirectory(prefix="headworks-bench-") as name:
         folder, port = Path(name), book.take()
-        (folder / "config.yaml").write_text(yaml.safe_dump(_config(upstream)), "utf-8")
+        (folder / "config.yaml").write_text(yaml.safe_dump(_config(models, router or {})), "utf-8")
         (folder / "key.py").write_text(HOOK.format(key=KEY), "utf-8")
         log = folder / "litellm.log"
         with log.open("wb") as out:
@@ -68,9 +75,10 @@ def _commands() -> list[list[str]]:
     ]
 
 
-def _config(upstream: Upstream) -> dict[str, object]:
+def _config(models: Sequence[Mapping[str, object]], router: Mapping[str, object]) -> dict[str, object]:
     return {
-        "model_list": [_model(MODEL, upstream.base), _model(STREAM_MODEL, upstream.stream_base)],
+        "model_list": list(models),
+        "router_settings": dict(router),
         "litellm_settings": {"enable_post_custom_auth_checks": True, "telemetry": False},
         "general_settings": {
             "master_key": "sk-master", "custom_auth": "key.check", "custom_auth_run_common_checks": True
@@ -78,7 +86,7 @@ def _config(upstream: Upstream) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _model(name: str, base: str) -> dict[str, object]:
+def deployment(name: str, base: str) -> dict[str, object]:
     costs = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
     return {
         "model_name": name,

@@ -44,7 +44,7 @@ REMEDIES: Mapping[Fault, Remedy] = {
     Fault.OURS: Remedy.NEVER,
 }
 """Unless a route says otherwise."""
-SICK = frozenset((Fault.OVERLOAD, Fault.TIMEOUT, Fault.CONNECT, Fault.AUTH, Fault.BROKEN))
-"""Faults that say something of a target's health; after the others it is well."""
+SICK = frozenset((Fault.RATE_LIMIT, Fault.OVERLOAD, Fault.TIMEOUT, Fault.CONNECT, Fault.AUTH, Fault.BROKEN))
+"""Faults after which a target is better left alone for a while; after the others it is well."""
 UNTOLD = frozenset((Fault.FULL, Fault.OURS))
 """Faults that say nothing of it."""

@@ -20,8 +20,8 @@ class Breaker:
     """Closed until too many calls fail, then open for a pause that doubles with each failed trial. After the pause one
     call is let through as a trial; the others stay away until it has ended, or for another pause.
 
-    Too many: of the last `seconds` at least `least` calls, of which at least the `share` have failed. With the default
-    that is the first failure. `clock` in seconds.
+    Too many: `least` one after the other, or the `share` of at least `least` calls of the last `seconds`. With the
+    default that is the first failure. `clock` in seconds.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Breaker:
         # Calls and failures of the present half of the time and of the one before it.
         self._counts = [0, 0, 0, 0]
         self._turns = clock() + self._half
+        self._row = 0
         self._pause = 0.0
         self._until = 0.0
         self._trial = False
@@ -76,6 +77,7 @@ class Breaker:
         """The dependency has answered. Where one failure is not enough to open, one answer of before is not enough to
         close: only a trial's is."""
         self._count(0)
+        self._row = 0
         if self.open and (self._trial or self._least == 1):
             self._pause, self._trial = 0.0, False
             self._counts = [0, 0, 0, 0]
@@ -83,9 +85,10 @@ class Breaker:
     def failed(self) -> bool:
         """The dependency has not answered. Returns whether that has opened the breaker, or keeps it open longer."""
         self._count(1)
+        self._row += 1
         if self.open and not self._trial and self._least > 1:
             return False  # it was called before the breaker opened
-        if not self.open and (self._calls < self._least or self.failing < self._share):
+        if not self.open and self._row < self._least and (self._calls < self._least or self.failing < self._share):
             return False
         self._pause = min(self._pause * 2, LONGEST_PAUSE) or FIRST_PAUSE
         self._trial = False

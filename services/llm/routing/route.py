@@ -26,6 +26,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 """Seconds before the same target is asked again; the pause doubles, and is spread by chance."""
 
 
+RETRIES, RETRIES_A_SECOND = 100.0, 10.0
+"""How many attempts may always be made again: those of all calls that a target had in hand when it died."""
+HEDGES = 3.0
+
+
 class Begun(Protocol):
     """An answer that has begun."""
 
@@ -63,8 +68,8 @@ class Route:
         self._own = own
         self._choice = Choice(targets)
         self._by_name = {one.target.name: one.target for one in targets}
-        self._retries = Allowance(spec.retry_share)
-        self._hedges = Allowance(spec.hedge.share if spec.hedge else 0.0, burst=3.0)
+        self._retries = Allowance(spec.retry_share, RETRIES, RETRIES_A_SECOND)
+        self._hedges = Allowance(spec.hedge.share if spec.hedge else 0.0, HEDGES)
         self._remedies = {**REMEDIES, **spec.faults}
 
     def health(self) -> list[TargetHealth]:

@@ -76,9 +76,6 @@ class Target:
                 self.hold(retry_after)
             elif opened:
                 self.on_open(self, self.breaker.left)
-        elif fault is Fault.RATE_LIMIT:
-            if retry_after:
-                self.hold(retry_after)
         elif fault not in UNTOLD:
             self.breaker.succeeded()
 

@@ -1,0 +1,1 @@
+"""A route over two upstreams of which one fails, beside LiteLLM's router."""
