@@ -153,7 +153,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     await records.changes.open()
 
     chat = ChatCompletions(runs, bare)
-    openai = OpenAIFace(orchestrator, chat, bare, embedder, reranker)
+    openai = OpenAIFace(orchestrator, chat, bare, embedder, reranker, pipeline)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:

@@ -79,6 +79,8 @@ ADMIN: Mapping[str, Mapping[str, Needs]] = {
 HTTP: Mapping[str, Needs] = {
     # The body is JSON: the face asks with `authorize`, once it has read it.
     "POST /v1/chat/completions": nothing,
+    "POST /v1/completions": nothing,
+    "POST /v1/moderations": nothing,
     "POST /v1/embeddings": nothing,
     "POST /v1/rerank": nothing,
     "POST /v2/rerank": nothing,

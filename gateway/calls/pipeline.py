@@ -7,7 +7,7 @@ A face calls RunCalls, BareCalls or EmbedCalls. Each admits a call here, has its
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from math import ceil
 from typing import Protocol, TypeVar
@@ -34,6 +34,7 @@ from gateway.guard.vault import Vault
 from gateway.limits.service import RateLimits
 from gateway.usage.record import Spent, usage_of
 from services.llm.price import Price
+from services.llm.tokens import estimate_prompt
 from services.runtime.call import Call
 from services.runtime.identity import Identity
 from services.runtime.records.errors import RecordsUnavailable
@@ -155,6 +156,22 @@ class CallPipeline:
         if turn.answer is not None:
             call.headers["age"] = str(int(turn.age))
         return turn
+
+    async def findings(self, call: Call, name: str, texts: Sequence[str], *policies: str) -> list[list[Finding]]:
+        """What guards find in each of some texts that no model is asked, as a caller's and as an answer, under the
+        rate limits of `name`. `policies`: see `guards`. Raises RateLimited, LimitsUnavailable, GuardPolicyBroken."""
+        who, guards = _caller(call), self.guards(call, *policies)
+        ticket = await self._limits.admit(who, name, estimate_prompt(texts), False, ())
+        try:
+            screened = await guards.screen_input(texts, owner=call.tenant)
+        finally:
+            ticket.release()
+        call.headers |= ticket.headers
+        said = [[each for each in screened.findings if each.item == item or not each.end] for item in range(len(texts))]
+        if guards.screens_output:
+            for item, text in enumerate(texts):
+                said[item] += guards.output().whole(text).findings
+        return said
 
     async def _settle(self, call: ModelCall) -> None:
         """Usage, budgets and audit in one transaction. What cannot be written now is tried again by the budgets for as

@@ -49,8 +49,8 @@ class NoSuchPath(HttpError):
     reason = "NOT_FOUND"
     status = 404
 
-    def __init__(self, instead: str = "") -> None:
-        super().__init__(f"There is nothing at this path{f': use {instead}' if instead else ''}.")
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path.")
 
 
 class BadPath(HttpError):

@@ -10,8 +10,6 @@ from gateway.faces.http.errors import BadPath, MethodNotAllowed, NoSuchPath
 from gateway.faces.http.message import Body, Request
 from services.runtime.call import Call
 
-INSTEAD = {"/v1/completions": "POST /v1/chat/completions"}
-"""Paths that clients look for, and the one that does the same here."""
 Handler = Callable[[Any, Call], AsyncGenerator[Body, None]]
 
 
@@ -70,7 +68,7 @@ class Routes:
     def _match(self, verb: str, wanted: str, path: str) -> tuple[Route, dict[str, str]]:
         matching = [(route, found) for pattern, route in self._patterns if (found := pattern.fullmatch(path))]
         if not matching:
-            raise NoSuchPath(INSTEAD.get(path, ""))
+            raise NoSuchPath
         for route, found in matching:
             if route.verb == wanted:
                 return route, {name: _decoded(value.encode()) for name, value in found.groupdict().items()}

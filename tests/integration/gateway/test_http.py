@@ -36,7 +36,7 @@ ASK = json.dumps({"model": "rag", "messages": [{"role": "user", "content": "why?
         ("GET", "/v1", 404, "not_found"),
         ("GET", "/v1/models/", 404, "not_found"),
         ("GET", "/v1/models/a/b", 404, "not_found"),
-        ("POST", "/v1/responses", 404, "not_found"),
+        ("POST", "/v1/nowhere", 404, "not_found"),
         ("POST", "/headworks.gateway.v1.GuardService/Screen", 404, "not_found"),
         ("GET", "/v1/models/%ff", 400, "bad_request"),
         ("GET", "/%c3%28", 400, "bad_request"),

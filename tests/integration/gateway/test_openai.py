@@ -287,13 +287,6 @@ async def test_what_a_run_finds_wrong_is_named_as_it_was_written(
     assert (status, told["param"]) == (400, param)
 
 
-@pytest.mark.parametrize("path", ["/v1/completions"])
-async def test_what_is_not_there_names_what_is(make_gateway: MakeGateway, path: str) -> None:
-    status, told = await failure((await make_gateway()).ask("POST", path))
-    assert (status, told["code"]) == (404, "not_found")
-    assert "use POST /v1/chat/completions" in told["message"]
-
-
 async def test_the_models(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
     answer = json.loads((await gateway.ask("GET", "/v1/models").whole()).data)

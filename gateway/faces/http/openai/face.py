@@ -1,8 +1,11 @@
 """OpenAI's paths: JSON in, one call of the pipeline, JSON or server-sent events out."""
 
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import replace
 
 import grpc
+import orjson
 from headworks.orchestrator.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
@@ -14,9 +17,10 @@ from gateway.access.authorize import require
 from gateway.calls.agents import VERSION_DIGITS
 from gateway.calls.bare import BareCalls
 from gateway.calls.embed import EmbedCalls
+from gateway.calls.pipeline import CallPipeline
 from gateway.calls.rerank import RerankCalls
 from gateway.faces.http.message import Body, Request, as_json
-from gateway.faces.http.openai import embeddings, fields, models, rerank
+from gateway.faces.http.openai import completions, embeddings, fields, models, moderations, rerank
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.token_arrays import text_of
 from gateway.faces.http.routes import Route, plain_route
@@ -39,6 +43,7 @@ class OpenAIFace:
         bare: BareCalls,
         embedder: EmbedCalls,
         reranker: RerankCalls,
+        pipeline: CallPipeline,
     ) -> None:
         self._orchestrator = orchestrator_service_pb2_grpc.OrchestratorServiceStub(orchestrator)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
@@ -46,12 +51,15 @@ class OpenAIFace:
         self._bare = bare
         self._embedder = embedder
         self._reranker = reranker
+        self._pipeline = pipeline
 
     def routes(self) -> Iterable[Route]:
         """Each of OpenAI's paths that is served; and Cohere's for reranking, of both versions of its API, since OpenAI
         has none."""
         return (
             plain_route("POST", "/v1/chat/completions", self.create_chat_completion),
+            plain_route("POST", "/v1/completions", self.create_completion),
+            plain_route("POST", "/v1/moderations", self.create_moderation),
             plain_route("POST", "/v1/embeddings", self.create_embedding),
             plain_route("POST", "/v1/rerank", self.create_rerank),
             plain_route("POST", "/v2/rerank", self.create_rerank),
@@ -61,6 +69,20 @@ class OpenAIFace:
 
     def create_chat_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         return self._chat.answer(fields.parse(request.body), call)
+
+    async def create_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        async with aclosing(self._chat.answer(completions.parse(fields.parse(request.body)), call)) as bodies:
+            async for body in bodies:
+                if body.whole:
+                    yield as_json(completions.completion(orjson.loads(body.data)))
+                else:
+                    yield replace(body, data=completions.events(body.data))
+
+    async def create_moderation(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
+        asked = moderations.parse(request.body)
+        require(call, f"models.call:{moderations.MODEL}")
+        found = await self._pipeline.findings(call, moderations.MODEL, asked.texts, asked.policy)
+        yield as_json(moderations.response(asked, found, call.request_id))
 
     async def create_embedding(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = embeddings.parse(request.body)
