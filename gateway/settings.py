@@ -150,6 +150,16 @@ class GatewaySettings(ServerSettings):
         description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
         "comment, in seconds.",
     )
+    mcp_hosts: tuple[str, ...] = Field(
+        ("*",),
+        description="Hosts of MCP servers that tenants may register, and of their OAuth issuers: example.com, "
+        "*.example.com, example.com:8443; * is any, by https.",
+    )
+    mcp_private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts that tenants may register beside those, which may have addresses in a private network, such "
+        "as http://wiki.internal:8080.",
+    )
     mcp_origins: tuple[str, ...] = Field(
         (),
         description="Pages that may use /mcp from a browser, such as https://app.example.com, beside those of the "
