@@ -47,14 +47,14 @@ def ends(reason: str, tokens: int = 7) -> list[dict[str, Any]]:
     return [{"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens}}, STOP]
 
 
-HELLO = [
+HELLO: list[dict[str, Any]] = [
     START, {"type": "ping"}, *block(0, type="thinking", thinking="", signature=""),
     grown(0, type="thinking_delta", thinking="I greet."), grown(0, type="signature_delta", signature="sig"),
     {"type": "content_block_stop", "index": 0}, *block(1, type="text", text=""),
     grown(1, type="text_delta", text="Hel"), grown(1, type="text_delta", text="lo."),
     {"type": "content_block_stop", "index": 1}, *ends("end_turn"),
 ]  # fmt: skip
-CALLING = [
+CALLING: list[dict[str, Any]] = [
     START, *block(0, type="text", text=""), grown(0, type="text_delta", text="I add."),
     {"type": "content_block_stop", "index": 0}, *block(1, type="tool_use", id="toolu_1", name="add", input={}),
     grown(1, type="input_json_delta", partial_json='{"a":'), grown(1, type="input_json_delta", partial_json=" 1}"),
@@ -98,7 +98,8 @@ ASKED = Generation(
     (
         Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Add."),
         Message(Role.ASSISTANT, "", tool_calls=(ToolCall("c1", "add", '{"a": 1}'), ToolCall("c2", "add", "{}"))),
-        Message(Role.TOOL, "1", tool_call_id="c1"), Message(Role.TOOL, "", tool_call_id="c2"), Message(Role.USER, "So?"),
+        Message(Role.TOOL, "1", tool_call_id="c1"), Message(Role.TOOL, "", tool_call_id="c2"),
+        Message(Role.USER, "So?"),
     ),
     (TOOL,), sampling=Sampling(temperature=0.5, max_tokens=50, stop=("END",)), reasoning=True,
 )  # fmt: skip
