@@ -33,8 +33,8 @@ ANY_FIELD = "*"
 
 @dataclass(frozen=True, slots=True)
 class BreakerSpec:
-    """Routes leave a model out once `least` calls one after the other have failed, or the `share` of at least as many of
-    the last `seconds`."""
+    """Routes leave a model out once `least` calls one after the other have failed, or the `share` of at least as many
+    of the last `seconds`."""
 
     share: float = 0.5
     least: int = 5

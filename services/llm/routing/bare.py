@@ -1,7 +1,10 @@
 """A route as a bare model: what the gateway asks in OpenAI's own form."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import orjson
 
 from services.llm import errors
 from services.llm.catalogue.entry import CatalogueEntry
@@ -16,17 +19,20 @@ from services.llm.routing.target import Target
 from services.llm.time_left import Deadline
 from services.runtime.errors import DomainError
 
+FEW = 3
+"""Events at the head of a stream of which one says something, as a rule."""
+
 
 class _Reply:
-    """An answer that has begun well, with what is to be closed after it."""
+    """An answer that has begun well, in the context that it is closed with."""
 
-    def __init__(self, reply: UpstreamReply, resources: AsyncExitStack) -> None:
+    def __init__(self, reply: UpstreamReply, context: AbstractAsyncContextManager[BareReply]) -> None:
         self.reply = reply
-        self._resources = resources
+        self._context = context
 
     async def aclose(self) -> None:
         await self.reply.close()
-        await self._resources.aclose()
+        await self._context.__aexit__(None, None, None)
 
 
 class RoutedBare:
@@ -52,17 +58,16 @@ class RoutedBare:
         deadline = Deadline(seconds)
 
         async def begin(target: Target) -> _Reply:
-            async with AsyncExitStack() as stack:
-                handle = self._handles[target.name]
-                answer = await stack.enter_async_context(handle.post(wire, deadline.left, whole, on_sent))
-                try:
-                    await _begun(answer.reply, whole)
-                except BaseException as error:
-                    if isinstance(error, DomainError):
-                        error.begun = True
-                    await answer.reply.close()
-                    raise
-                return _Reply(answer.reply, stack.pop_all())
+            context = self._handles[target.name].post(wire, deadline.left, whole, on_sent)
+            reply = _Reply((await context.__aenter__()).reply, context)
+            try:
+                await _begun(reply.reply, whole)
+            except BaseException as error:
+                if isinstance(error, DomainError):
+                    error.begun = True
+                await reply.aclose()
+                raise
+            return reply
 
         answer, report = await self._route.begin(begin, needs, lambda: deadline.left)
         target = self._route.target(report.target)
@@ -79,10 +84,14 @@ class RoutedBare:
 async def _begun(reply: UpstreamReply, whole: bool) -> None:
     """Wait until it is sure that there is an answer. Raises a DomainError where there is none."""
     if whole or reply.is_json:
-        completion(reply.endpoint, await reply.whole())
+        body = await reply.whole()
+        if not _is_plain(body):
+            completion(reply.endpoint, body)
         return
     reader = EventReader()
     while (portion := await reply.ahead()) is not None:
+        if any(_says_plainly(data_of(event)) for event in portion.split(b"\n\n", FEW)[:FEW]):
+            return
         try:
             events = reader.feed(portion)
         except EventTooLong as error:
@@ -96,3 +105,27 @@ async def _begun(reply: UpstreamReply, whole: bool) -> None:
                 if chunk.finish_reason or any(part.counted for part in chunk.parts):
                     return
     raise errors.broken(reply.endpoint, "broke off before it began")
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether it is a completion beyond doubt; where there is doubt it is read as it will be for the caller."""
+    value = _parsed(body)
+    return bool(value.get("choices")) and not value.get("error")
+
+
+def _says_plainly(data: bytes) -> bool:
+    """Whether a chunk says something beyond doubt."""
+    value = _parsed(data)
+    choices = value.get("choices")
+    if value.get("error") or not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return False
+    delta = choices[0].get("delta")
+    return isinstance(delta, dict) and isinstance(delta.get("content"), str) and delta["content"] != ""
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

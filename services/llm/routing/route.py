@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
+from prometheus_client import Counter
+
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.catalogue.route import RouteSpec, TargetSpec
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
@@ -67,6 +69,7 @@ class Route:
         self.on_retry: Callable[[], None] = lambda: None
         self._own = own
         self._choice = Choice(targets)
+        self._counters: dict[tuple[str, str], Counter] = {}
         self._by_name = {one.target.name: one.target for one in targets}
         self._retries = Allowance(spec.retry_share, RETRIES, RETRIES_A_SECOND)
         self._hedges = Allowance(spec.hedge.share if spec.hedge else 0.0, HEDGES)
@@ -198,7 +201,14 @@ class Route:
             if outcome != "ok":
                 target.in_flight -= 1
             if not self._own:
-                metrics.ATTEMPTS.labels(self.entry.name, target.name, outcome).inc()
+                self._count(target, outcome)
+
+    def _count(self, target: Target, outcome: str) -> None:
+        counter = self._counters.get((target.name, outcome))
+        if counter is None:
+            counter = metrics.ATTEMPTS.labels(self.entry.name, target.name, outcome)
+            self._counters[target.name, outcome] = counter
+        counter.inc()
 
     async def _hedged(
         self, begin: Begin[Answer], target: Target, after: float, needs: Needs, apart: dict[Target, bool]
