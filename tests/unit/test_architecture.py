@@ -29,7 +29,7 @@ ROOMS = (
 WIRED = (
     "gateway/calls/agents.py", "gateway/calls/runs.py", "gateway/calls/run_request.py",
     "gateway/calls/run_answer.py",  # holds a run's events as they came: to convert them costs more than to screen them
-    "gateway/calls/run_cached.py", "gateway/calls/documents.py",
+    "gateway/calls/run_cached.py", "gateway/calls/documents.py", "gateway/cache/assembly.py",
     "gateway/guard/injection/triton.py",
     "gateway/privacy/assembly.py", "gateway/privacy/service_records.py",
 )  # fmt: skip
