@@ -10,6 +10,7 @@ from headworks.gateway.v1.audit_service_pb2_grpc import AuditServiceStub
 from headworks.gateway.v1.budget_service_pb2_grpc import BudgetServiceStub
 from headworks.gateway.v1.cache_service_pb2_grpc import CacheServiceStub
 from headworks.gateway.v1.guard_policy_service_pb2_grpc import GuardPolicyServiceStub
+from headworks.gateway.v1.mcp_server_service_pb2_grpc import McpServerServiceStub
 from headworks.gateway.v1.principal_service_pb2_grpc import PrincipalServiceStub
 from headworks.gateway.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 from headworks.gateway.v1.project_service_pb2_grpc import ProjectServiceStub
@@ -48,6 +49,7 @@ LOOK = {
     "LIMIT_NOT_FOUND": "`headworks limits list`",
     "GUARD_POLICY_NOT_FOUND": "`headworks guards list`",
     "CACHE_POLICY_NOT_FOUND": "`headworks cache list`",
+    "MCP_SERVER_NOT_FOUND": "`headworks mcp servers list`",
 }
 BROKEN = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
 PLAIN = "WRONG_VERSION_NUMBER"
@@ -85,6 +87,7 @@ class Client:
         self.guards = GuardPolicyServiceStub(channel)
         self.keys = ApiKeyServiceStub(channel)
         self.limits = RateLimitServiceStub(channel)
+        self.mcp_servers = McpServerServiceStub(channel)
         self.principals = PrincipalServiceStub(channel)
         self.privacy = PrivacyServiceStub(channel)
         self.projects = ProjectServiceStub(channel)

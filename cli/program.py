@@ -37,6 +37,7 @@ VERBS = {
     "limits": ("admin.limits", "how much at once: requests, tokens, streams"),
     "guards": ("admin.guards", "what may be said: policies of guards"),
     "cache": ("admin.cache", "answers given again: policies, what they save, what is kept"),
+    "mcp": ("admin.mcp", "servers whose tools are offered by MCP"),
     "usage": ("admin.usage", "what was used, and its price"),
     "audit": ("admin.audit", "the record of every call: list, verify, export"),
     "data": ("admin.data", "export and erase what is kept of somebody"),

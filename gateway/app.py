@@ -21,6 +21,7 @@ from gateway.calls.assembly import open_bare, open_guards, open_pipeline
 from gateway.calls.background import BackgroundTasks
 from gateway.calls.documents import Documents
 from gateway.calls.embed import EmbedCalls
+from gateway.calls.mcp import McpCalls
 from gateway.calls.rerank import RerankCalls
 from gateway.calls.run_cached import CachedRuns
 from gateway.calls.runs import RunCalls
@@ -35,6 +36,7 @@ from gateway.faces.http.errors import status_of
 from gateway.faces.http.mcp.agents import AgentTools
 from gateway.faces.http.mcp.collections import CollectionTools
 from gateway.faces.http.mcp.face import McpFace
+from gateway.faces.http.mcp.servers import ServerContents, ServerTools
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.openai.face import OpenAIFace
 from gateway.faces.http.openai.responses.face import ResponsesFace
@@ -52,6 +54,9 @@ from gateway.identity.assembly import open_credentials
 from gateway.identity.authenticate import Authenticate, IssuedTokens
 from gateway.identity.open_calls import OpenCalls
 from gateway.identity.refresh_tokens import RefreshTokens
+from gateway.mcp.assembly import open_servers
+from gateway.mcp.registration import ServerRegistration
+from gateway.mcp.sealing import SecretSeal
 from gateway.privacy.assembly import keeping, open_audit, open_privacy
 from gateway.schema.schema import SCHEMA
 from gateway.settings import GatewaySettings
@@ -137,7 +142,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     background = BackgroundTasks()
-    cache = open_cache(settings, records, background.add, resources)
+    cache = open_cache(settings, records, triton, background.add, resources)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, cache, resources)
     guards = open_guards(settings, records, triton, background, resources)
     resources.push_async_callback(background.aclose)
@@ -150,6 +155,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     bare = await open_bare(settings, models, pipeline, resources)
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     reranker = RerankCalls(pipeline, triton, TimeLimit.of(settings.service, "rerank_seconds", settings.rerank_seconds))
+    seal = SecretSeal(private_key)
+    mcp_servers = open_servers(settings, records, seal, resources)
     await records.changes.open()
 
     chat = ChatCompletions(runs, bare)
@@ -157,7 +164,8 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     calls = AdminCalls(records.database, trail.log, records.changes)
 
     def add_admin(server: grpc.aio.Server) -> None:
-        add_servicers(server, calls, guards, trail.checkpoints, privacy, kept, cache)
+        registration = ServerRegistration(seal, mcp_servers.hosts)
+        add_servicers(server, calls, guards, trail.checkpoints, privacy, kept, cache, registration, mcp_servers)
 
     channels = [(service, orchestrator) for service in BEHIND]
     channels += [(service, retrieval) for service in OF_DOCUMENTS]
@@ -182,7 +190,12 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     access = Authorizer(SERVED)
     responses, anthropic = ResponsesFace(chat, orchestrator), AnthropicFace(chat)
     documents = FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval)
-    mcp = McpFace([AgentTools(orchestrator, runs), CollectionTools(retrieval, guards)], settings.mcp_origins)
+    mcp_calls = McpCalls(pipeline)
+    mcp = McpFace(
+        (AgentTools(orchestrator, runs), CollectionTools(retrieval, guards), ServerTools(mcp_servers, mcp_calls)),
+        ServerContents(mcp_servers, mcp_calls),
+        settings.mcp_origins,
+    )
     await mcp.open(resources)
     faces = (openai, responses, anthropic, *documents, mcp)
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]

@@ -150,6 +150,16 @@ class GatewaySettings(ServerSettings):
         description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
         "comment, in seconds.",
     )
+    mcp_hosts: tuple[str, ...] = Field(
+        ("*",),
+        description="Hosts of MCP servers that tenants may register, and of their OAuth issuers: example.com, "
+        "*.example.com, example.com:8443; * is any, by https.",
+    )
+    mcp_private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts that tenants may register beside those, which may have addresses in a private network, such "
+        "as http://wiki.internal:8080.",
+    )
     mcp_origins: tuple[str, ...] = Field(
         (),
         description="Pages that may use /mcp from a browser, such as https://app.example.com, beside those of the "
@@ -185,6 +195,14 @@ class GatewaySettings(ServerSettings):
     )
     cache_redis_seconds: float = Field(
         0.1, gt=0, description="Longest time that Redis may take for a cached answer; beyond that it is a miss."
+    )
+    cache_embedder: Literal["all-minilm-l6-v2", "multilingual-e5-small"] = Field(
+        "all-minilm-l6-v2",
+        description="Embedder by which questions of the same meaning are found, which has to be served. Questions in "
+        "languages that it does not speak have to be equal.",
+    )
+    cache_embed_seconds: float = Field(
+        0.5, gt=0, description="Longest time that the embedder may take for a question; beyond that it is a miss."
     )
     budget_lease_seconds: float = Field(
         10, ge=1, description="After so long what a gateway that died held of a budget is free again."

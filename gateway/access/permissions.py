@@ -63,6 +63,7 @@ _METHODS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("UsageService", "usage", ("ListUsage", "SumUsage", "ExportUsage"), ()),
     ("AuditService", "audit", ("ListAuditRecords", "VerifyAudit", "AnchorAudit", "ExportAudit"), ()),
+    ("McpServerService", "mcp", ("ListMcpServers", "ListMcpServerTools"), ("PutMcpServer", "DeleteMcpServer")),
     ("PrivacyService", "data", ("ExportData", "GetRetention"), ("EraseData", "SetRetention")),
 )
 
@@ -164,7 +165,7 @@ TABLE: Mapping[str, Mapping[str, Needs]] = {
 
 _USER = {
     "models.call:*", "models.read:*", "embeddings.call:*", "collections.read:*", "agents.read:*",
-    "runs.read:*", "runs.write:*", "sessions.read:*", "sessions.write:*",
+    "runs.read:*", "runs.write:*", "sessions.read:*", "sessions.write:*", "mcp.call:*", "mcp.read:*",
 }  # fmt: skip
 _DEVELOPER = _USER | {
     "agents.write:*", "collections.write:*", "collections.delete:*", "runs.decide:*", "files.read:*", "files.write:*",
@@ -172,6 +173,7 @@ _DEVELOPER = _USER | {
 # What a tenant's own administrators look after. Tenants themselves are for operators.
 NOUNS = (
     "projects", "principals", "keys", "roles", "budgets", "limits", "guards", "cache", "usage", "audit", "data",
+    "mcp",
 )  # fmt: skip
 
 OPERATOR = "operator"

@@ -89,6 +89,11 @@ class GuardPipeline:
         return self._guards.acts(Stage.INPUT)
 
     @property
+    def acts_on_context(self) -> bool:
+        """Whether what an agent reads may be changed or stopped."""
+        return self._guards.acts(Stage.CONTEXT)
+
+    @property
     def acts_on_output(self) -> bool:
         """Whether an answer may be changed or stopped."""
         return self._guards.acts(Stage.OUTPUT)

@@ -16,6 +16,8 @@ from headworks.gateway.v1.cache_pb2 import *
 from headworks.gateway.v1.cache_service_pb2 import *
 from headworks.gateway.v1.guard_policy_pb2 import *
 from headworks.gateway.v1.guard_policy_service_pb2 import *
+from headworks.gateway.v1.mcp_server_pb2 import *
+from headworks.gateway.v1.mcp_server_service_pb2 import *
 from headworks.gateway.v1.principal_pb2 import *
 from headworks.gateway.v1.principal_service_pb2 import *
 from headworks.gateway.v1.privacy_pb2 import *

@@ -22,12 +22,17 @@ from gateway.guard.policy import read
 from gateway.guard.store import GuardStore
 from gateway.guard.terms.library import Library
 from gateway.identity.store import IdentityStore
+from gateway.mcp.registration import ServerRegistration
+from gateway.mcp.sealing import SecretSeal
+from gateway.mcp.servers import McpServers
+from gateway.mcp.store import McpServerStore
 from gateway.privacy.own_records import IdentityData, UsageData
 from gateway.privacy.policies import RetentionPolicies
 from gateway.privacy.service import ErasureStore, Privacy
 from gateway.schema.schema import SCHEMA
 from services.runtime.call import Call
 from services.runtime.errors import Unauthenticated
+from services.runtime.hosts import HostRule
 from services.runtime.identity import Identity
 from services.runtime.interceptors import layers
 from services.runtime.interceptors.chain import Serve, T
@@ -91,6 +96,11 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
     changes.follow("guards", guards.reload)
     privacy = Privacy(ErasureStore(database), [UsageData(database), IdentityData(database)], log)
     retention = RetentionPolicies(database, changes, days={})
+    secret_seal = SecretSeal(keys.private_pem)
+    hosts = [HostRule.parse("*")]
+    mcp_servers = McpServers(McpServerStore(database), secret_seal, hosts, [])
+    changes.follow("mcp_servers", mcp_servers.reload)
+    registration = ServerRegistration(secret_seal, hosts)
     memory = MemoryAnswers(1 << 20)
     purges = Purges(database, memory.drop_tenant)
     cache = AnswerCache(CachePolicies(CachePolicyStore(database)), memory, purges, 1 << 16, no_work)
@@ -103,7 +113,9 @@ async def administration(url: str, keys: Keys) -> AsyncIterator[Administration]:
         await one.open()
     around = [*layers(None, 60), Known()]
     app = App(
-        lambda server: add_servicers(server, calls, guards, checkpoints, privacy, retention, cache),
+        lambda server: add_servicers(
+            server, calls, guards, checkpoints, privacy, retention, cache, registration, mcp_servers
+        ),
         [],
         layers=around,
         gate=Authorizer(SERVICES),

@@ -13,6 +13,8 @@ from headworks.gateway.v1 import (
     cache_service_pb2_grpc,
     guard_policy_service_pb2,
     guard_policy_service_pb2_grpc,
+    mcp_server_service_pb2,
+    mcp_server_service_pb2_grpc,
     principal_service_pb2,
     principal_service_pb2_grpc,
     privacy_service_pb2,
@@ -37,6 +39,7 @@ from gateway.faces.admin.budgets import BudgetServicer
 from gateway.faces.admin.cache import CacheServicer
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.admin.guard_policies import GuardPolicyServicer
+from gateway.faces.admin.mcp_servers import McpServerServicer
 from gateway.faces.admin.principals import PrincipalServicer
 from gateway.faces.admin.privacy import PrivacyServicer
 from gateway.faces.admin.projects import ProjectServicer
@@ -45,13 +48,15 @@ from gateway.faces.admin.roles import RoleServicer
 from gateway.faces.admin.tenants import TenantServicer
 from gateway.faces.admin.usage import UsageServicer
 from gateway.guard.policies import Policies
+from gateway.mcp.registration import ServerRegistration
+from gateway.mcp.servers import McpServers
 from gateway.privacy.policies import RetentionPolicies
 from gateway.privacy.service import Privacy
 
 _MODULES = (
     tenant_service_pb2, project_service_pb2, principal_service_pb2, role_service_pb2, api_key_service_pb2,
     budget_service_pb2, rate_limit_service_pb2, guard_policy_service_pb2, usage_service_pb2, audit_service_pb2,
-    privacy_service_pb2, cache_service_pb2,
+    privacy_service_pb2, cache_service_pb2, mcp_server_service_pb2,
 )  # fmt: skip
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()
@@ -66,6 +71,8 @@ def add_servicers(
     privacy: Privacy,
     retention: RetentionPolicies,
     cache: AnswerCache,
+    registration: ServerRegistration,
+    mcp_servers: McpServers,
 ) -> None:
     """Serve SERVICES on `server`."""
     tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(calls), server)
@@ -80,3 +87,5 @@ def add_servicers(
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(calls, checkpoints), server)
     privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(PrivacyServicer(calls, privacy, retention), server)
     cache_service_pb2_grpc.add_CacheServiceServicer_to_server(CacheServicer(calls, cache), server)
+    mcp = McpServerServicer(calls, registration, mcp_servers)
+    mcp_server_service_pb2_grpc.add_McpServerServiceServicer_to_server(mcp, server)

@@ -27,8 +27,8 @@ from services.runtime.records.errors import RecordsUnavailable
 LOG = logging.getLogger(__name__)
 READ = "read"
 WRITE = "write"
-# What identifies persons, or is long; and what adds nothing.
-LEFT_OUT = frozenset({"display_name", "spec", "subject", "confirm"})
+# What identifies persons, is secret, or is long; and what adds nothing.
+LEFT_OUT = frozenset({"display_name", "spec", "subject", "confirm", "headers", "client_secret"})
 LEFT_OUT_OF = frozenset({("CreatePrincipalRequest", "name"), ("CreateApiKeyRequest", "name")})
 LONGEST = 200
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from headworks.gateway.v1 import (
     api_key_pb2,
@@ -11,6 +12,7 @@ from headworks.gateway.v1 import (
     budget_pb2,
     cache_pb2,
     guard_policy_pb2,
+    mcp_server_pb2,
     principal_pb2,
     privacy_pb2,
     project_pb2,
@@ -33,6 +35,7 @@ from gateway.faces.admin.fields import enum
 from gateway.guard.store import StoredPolicy
 from gateway.identity.model import AccountState, ApiKey, Binding, Principal, PrincipalKind, Project, Role, Tenant
 from gateway.limits.model import Rule
+from gateway.mcp.model import StoredServer
 from gateway.privacy.policies import RetentionPolicy
 from gateway.usage.record import Usage
 from gateway.usage.store import UsageSum
@@ -209,6 +212,19 @@ def guard_policy(policy: StoredPolicy) -> guard_policy_pb2.GuardPolicy:
     return guard_policy_pb2.GuardPolicy(
         tenant=policy.tenant, agent=policy.agent, spec=policy.spec, update_time=timestamp(policy.updated)
     )
+
+
+def mcp_server(server: StoredServer) -> mcp_server_pb2.McpServer:
+    """What is secret of it stays out."""
+    spec = server.spec
+    timeout = Duration()
+    timeout.FromMilliseconds(round(spec.seconds * 1000))
+    oauth = spec.oauth
+    client = mcp_server_pb2.McpOAuthClient(**asdict(oauth)) if oauth else None
+    return mcp_server_pb2.McpServer(
+        tenant=server.tenant, name=server.name, url=spec.url, headers=spec.headers, oauth=client, tools=spec.tools,
+        timeout=timeout, update_time=timestamp(server.updated),
+    )  # fmt: skip
 
 
 def cache_policy(policy: StoredCachePolicy) -> cache_pb2.CachePolicy:

@@ -6,7 +6,9 @@ from headworks.gateway.v1 import (
     api_key_service_pb2,
     audit_service_pb2,
     budget_service_pb2,
+    cache_service_pb2,
     guard_policy_service_pb2,
+    mcp_server_service_pb2,
     principal_service_pb2,
     privacy_service_pb2,
     project_service_pb2,
@@ -36,7 +38,7 @@ ADMIN: tuple[ServiceDescriptor, ...] = tuple(
     for module in (
         api_key_service_pb2, audit_service_pb2, budget_service_pb2, guard_policy_service_pb2, principal_service_pb2,
         privacy_service_pb2, project_service_pb2, rate_limit_service_pb2, role_service_pb2, tenant_service_pb2,
-        usage_service_pb2,
+        usage_service_pb2, cache_service_pb2, mcp_server_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )  # fmt: skip

@@ -22,13 +22,14 @@ from services.orchestrator.tools.builtin.sql import Sql
 from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.databases import ReadOnlyDatabase
 from services.orchestrator.tools.grpc_methods import GrpcMethod, GrpcServer, GrpcTarget
-from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, McpTool, ServerGone
+from services.orchestrator.tools.mcp_tools import McpTool, tools_of
 from services.orchestrator.tools.reflection import NotReflected
 from services.orchestrator.tools.sandbox.runner import Sandbox, SandboxLimits, SandboxRefused
 from services.orchestrator.tools.specs import Problem, ToolSpec
 from services.orchestrator.tools.toolbox import Toolbox
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.hosts import HostRule
+from services.runtime.mcp.server import McpConfig, McpServer, ServerGone
 from services.runtime.strict_yaml import dotted
 from services.runtime.tls import TlsFiles
 
@@ -194,7 +195,7 @@ class ToolFactory:
                 )  # fmt: skip
                 return [await self._grpc[spec.target].tool(method)]
             case specs.McpSpec(mcp=name, allow=allow):
-                return list(await self._mcp[name].tools(() if "*" in allow else allow))
+                return list(await tools_of(self._mcp[name], () if "*" in allow else allow))
         raise ValueError(f"there is no tool for {type(spec).__name__}")
 
     async def _sql(self, spec: specs.SqlSpec) -> Sql:

@@ -260,6 +260,8 @@ async def test_no_change_is_made_off_the_record(admin: Admin) -> None:
         ("PutCachePolicy", lambda: pb.PutCachePolicyRequest(spec="enabled: true")),
         ("DeleteCachePolicy", lambda: pb.DeleteCachePolicyRequest()),
         ("PurgeCache", lambda: pb.PurgeCacheRequest()),
+        ("PutMcpServer", lambda: pb.PutMcpServerRequest(name="wiki", url="https://wiki.example/mcp")),
+        ("DeleteMcpServer", lambda: pb.DeleteMcpServerRequest(name="wiki")),
         ("SetRetention", lambda: pb.SetRetentionRequest()),
         ("DeletePrincipal", lambda: pb.DeletePrincipalRequest(id=made["CreatePrincipal"])),
         ("DeleteProject", lambda: pb.DeleteProjectRequest(id=made["CreateProject"])),

@@ -50,6 +50,7 @@ BELOW = [
     "cancel")), *(["agents", verb] for verb in ("apply", "list", "get", "diff", "delete")),
     *(["sessions", verb] for verb in ("list", "get", "delete")),
     *(["certs", verb] for verb in ("make", "show")),
+    *(["mcp", "servers", *verb] for verb in ([], ["put"], ["list"], ["tools"], ["delete"])),
 ]  # fmt: skip
 
 

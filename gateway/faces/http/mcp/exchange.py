@@ -5,7 +5,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mutab
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gateway.faces.http.message import EVENTS, JSON, Body
+from gateway.faces.http.comments import comment
+from gateway.faces.http.mcp.errors import failure
+from gateway.faces.http.message import EVENTS, JSON, Body, StreamForm
 from services.runtime.call import Call
 from services.runtime.errors import ErrorKind
 
@@ -20,11 +22,13 @@ WORK_SECONDS = 5.0
 
 
 class McpExchange:
-    """`session`: the name that the client gives its session, empty where it gives none."""
+    """`session`: the name that the client gives its session, empty where it gives none; `request_id`: that of its
+    request, as it came."""
 
-    def __init__(self, call: Call, session: str) -> None:
+    def __init__(self, call: Call, session: str, request_id: Any) -> None:
         self.call = call
         self.session = session
+        self._form = StreamForm(comment, lambda error: failure(error, request_id))
         self._parts: asyncio.Queue[Body | None] = asyncio.Queue()
         self._head: Message = {}
         self._idle = asyncio.Event()
@@ -86,7 +90,7 @@ class McpExchange:
         data = message.get("body", b"")
         if kind == EVENTS:
             if data:
-                self._parts.put_nowait(Body(EVENTS, data))
+                self._parts.put_nowait(Body(EVENTS, data, form=self._form))
         else:
             self._parts.put_nowait(Body(kind, data, whole=True, status=status))
 

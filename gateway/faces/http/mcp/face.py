@@ -14,13 +14,13 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from gateway.faces.http.errors import HttpError
 from gateway.faces.http.mcp.exchange import McpExchange
 from gateway.faces.http.mcp.in_flight import RequestsInFlight
-from gateway.faces.http.mcp.server import McpServer
+from gateway.faces.http.mcp.server import McpHandlers
+from gateway.faces.http.mcp.servers import ServerContents
 from gateway.faces.http.mcp.tools import ToolSource
 from gateway.faces.http.message import EVENTS, JSON, Body, Request
-from gateway.faces.http.openai.errors import BadRequest
 from gateway.faces.http.routes import Route, plain_route
 from services.runtime.call import Call
-from services.runtime.errors import ErrorKind
+from services.runtime.errors import ErrorKind, InvalidArgument
 
 PATH = "/mcp"
 SESSION_KEY = "mcp-session-id"
@@ -53,9 +53,9 @@ class McpFace:
     requests, and nothing is kept under it. `origins` are the pages that may ask, beside those of the caller's own
     machine."""
 
-    def __init__(self, sources: Sequence[ToolSource], origins: Iterable[str] = ()) -> None:
+    def __init__(self, sources: Sequence[ToolSource], contents: ServerContents, origins: Iterable[str] = ()) -> None:
         self._in_flight = RequestsInFlight()
-        server = McpServer(sources, self._in_flight).server()
+        server = McpHandlers(sources, contents, self._in_flight).server()
         self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=1 << 40)
         self._origins = frozenset(origins)
         self._leave = asyncio.Event()
@@ -86,7 +86,7 @@ class McpFace:
         _check(call.metadata, self._origins)
         message = _message(request.body)
         session = call.metadata.get(SESSION_KEY, "")[:LONGEST_SESSION]
-        exchange = McpExchange(call, session)
+        exchange = McpExchange(call, session, message.get("id"))
         if message.get("method") == "initialize":
             call.headers[SESSION_KEY] = uuid.uuid4().hex
         elif message.get("method") == "notifications/cancelled":
@@ -113,13 +113,13 @@ def _check(headers: Mapping[str, str], origins: frozenset[str]) -> None:
 
 
 def _message(body: bytes) -> dict[str, Any]:
-    """Raises BadRequest."""
+    """Raises InvalidArgument."""
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not valid JSON: {error}", "") from error
+        raise InvalidArgument(f"the body is not valid JSON: {error}") from error
     if isinstance(message, list):
-        raise BadRequest("batches are not served: send each message by itself", "")
+        raise InvalidArgument("batches are not served: send each message by itself")
     if not isinstance(message, dict):
-        raise BadRequest("the body must be one JSON-RPC message", "")
+        raise InvalidArgument("the body must be one JSON-RPC message")
     return message

@@ -15,9 +15,11 @@ from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 
 from gateway.calls.call import time_left
+from gateway.faces.http.mcp.errors import code_of, error_json
 from gateway.faces.http.mcp.exchange import exchange_of
 from gateway.faces.http.mcp.in_flight import RequestsInFlight
-from gateway.faces.http.mcp.tools import OfferedTool, ToolSource, error_json, failed
+from gateway.faces.http.mcp.servers import ServerContents
+from gateway.faces.http.mcp.tools import OfferedTool, ToolSource, failed
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, Unavailable
 from services.runtime.interceptors.standard import Errors
@@ -37,14 +39,14 @@ INSTRUCTIONS = (
 Context = ServerRequestContext[Any]
 T = TypeVar("T")
 Item = TypeVar("Item")
-_CALLERS_FAULT = (ErrorKind.INVALID_ARGUMENT, ErrorKind.NOT_FOUND, ErrorKind.FAILED_PRECONDITION)
 
 
-class McpServer:
+class McpHandlers:
     """Handlers of requests, each of which stands alone. `in_flight` are those that a client may cancel."""
 
-    def __init__(self, sources: Sequence[ToolSource], in_flight: RequestsInFlight) -> None:
+    def __init__(self, sources: Sequence[ToolSource], contents: ServerContents, in_flight: RequestsInFlight) -> None:
         self._sources = sources
+        self._contents = contents
         self._in_flight = in_flight
         self._errors = Errors()
 
@@ -57,16 +59,49 @@ class McpServer:
             instructions=INSTRUCTIONS,
             on_list_tools=self.list_tools,
             on_call_tool=self.call_tool,
+            on_list_resources=self.list_resources,
+            on_list_resource_templates=self.list_resource_templates,
+            on_read_resource=self.read_resource,
+            on_list_prompts=self.list_prompts,
+            on_get_prompt=self.get_prompt,
         )
 
     async def list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """A page of the tools that the caller may call, in an order that stays."""
-        try:
-            tools = await self._under(context, self._tools)
-            page, cursor = _page(tools, params)
-        except DomainError as error:
-            raise rpc_error(error) from error
+        page, cursor = await self._listed(context, params, self._tools)
         return types.ListToolsResult(tools=page, next_cursor=cursor)
+
+    async def list_resources(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        """A page of the resources of the tenant's servers."""
+        page, cursor = await self._listed(context, params, self._contents.resources)
+        return types.ListResourcesResult(resources=page, next_cursor=cursor)
+
+    async def list_resource_templates(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        """A page of their templates."""
+        page, cursor = await self._listed(context, params, self._contents.templates)
+        return types.ListResourceTemplatesResult(resource_templates=page, next_cursor=cursor)
+
+    async def list_prompts(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        """A page of their prompts."""
+        page, cursor = await self._listed(context, params, self._contents.prompts)
+        return types.ListPromptsResult(prompts=page, next_cursor=cursor)
+
+    async def read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        """A resource as it may be read."""
+        return await self._asked(context, lambda call: self._contents.read(str(params.uri), call))
+
+    async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        """A prompt as it may be read."""
+        given = params.arguments or {}
+        return await self._asked(context, lambda call: self._contents.prompt(params.name, given, call))
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         """What comes of a tool's call. An error of it is a result, which a model can react to."""
@@ -81,6 +116,24 @@ class McpServer:
             raise rpc_error(error) from error
         except DomainError as error:
             return failed(error)
+
+    async def _listed(
+        self,
+        context: Context,
+        params: types.PaginatedRequestParams | None,
+        every: Callable[[Call], Awaitable[list[Item]]],
+    ) -> tuple[list[Item], str | None]:
+        async def work(call: Call) -> tuple[list[Item], str | None]:
+            return _page(await every(call), params)
+
+        return await self._asked(context, work)
+
+    async def _asked(self, context: Context, work: Callable[[Call], Awaitable[T]]) -> T:
+        """The work for a request that is no tool's call. Raises MCPError."""
+        try:
+            return await self._under(context, work)
+        except DomainError as error:
+            raise rpc_error(error) from error
 
     async def _tools(self, call: Call) -> list[types.Tool]:
         """Those of a source that is gone are left out, unless there are no others."""
@@ -125,8 +178,7 @@ class ToolNotFound(DomainError):
 
 def rpc_error(error: DomainError) -> MCPError:
     """The error of a request that is no tool's call."""
-    code = types.INVALID_PARAMS if error.kind in _CALLERS_FAULT else types.INTERNAL_ERROR
-    return MCPError(code, cut(error.message), error_json(error))
+    return MCPError(code_of(error), cut(error.message), error_json(error))
 
 
 async def _in_time(call: Call, work: Callable[[Call], Awaitable[T]]) -> T:

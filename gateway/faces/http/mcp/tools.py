@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import mcp_types as types
 
+from gateway.faces.http.mcp.errors import error_json
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
 from services.runtime.statuses import cut
@@ -52,12 +53,6 @@ def tool_name(prefix: str, name: str) -> str:
         return plain
     digest = hashlib.sha256(plain.encode()).hexdigest()
     return f"{clean[: MAX_NAME - 1 - _MARK]}_{digest[:_MARK]}"
-
-
-def error_json(error: DomainError) -> dict[str, Any]:
-    """An error for programs."""
-    told: dict[str, Any] = {"code": error.reason.lower(), "message": cut(error.message), **error.details}
-    return told if error.retry_after is None else told | {"retry_after": error.retry_after}
 
 
 def failed(error: DomainError) -> types.CallToolResult:

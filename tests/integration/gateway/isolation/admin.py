@@ -101,6 +101,16 @@ AMOUNTS: dict[str, list[Attempt]] = {
     "PutGuardPolicy": [named(pb.PutGuardPolicyRequest, spec="guards: []\n")],
     "ListGuardPolicies": [named(pb.ListGuardPoliciesRequest), attempt(pb.ListGuardPoliciesRequest(), OK)],
     "DeleteGuardPolicy": [named(pb.DeleteGuardPolicyRequest)],
+    "PutMcpServer": [named(pb.PutMcpServerRequest, name="wiki", url="https://thief.example/mcp")],
+    "ListMcpServers": [named(pb.ListMcpServersRequest), attempt(pb.ListMcpServersRequest(), OK)],
+    "ListMcpServerTools": [
+        named(pb.ListMcpServerToolsRequest, name="wiki"),
+        attempt(pb.ListMcpServerToolsRequest(name="wiki"), MISSING),
+    ],
+    "DeleteMcpServer": [
+        named(pb.DeleteMcpServerRequest, name="wiki"),
+        attempt(pb.DeleteMcpServerRequest(name="wiki"), MISSING),
+    ],
     "PutCachePolicy": [
         named(pb.PutCachePolicyRequest, spec="enabled: true"),
         attempt(pb.PutCachePolicyRequest(tenant="*", spec="enabled: true"), "INVALID_ARGUMENT"),

@@ -204,6 +204,8 @@ class World:
         self.ids["budget"] = (await self.admin("CreateBudget", budget)).budget.id
         made = await self.admin("CreateRateLimit", admin.CreateRateLimitRequest(requests_per_minute=1 << 30))
         self.ids["limit"] = made.limit.id
+        wiki = admin.PutMcpServerRequest(name="wiki", url="https://wiki.example/mcp", headers={"x-key": SECRET})
+        await self.admin("PutMcpServer", wiki)
 
     async def admin(self, method: str, request: Message) -> Any:
         """What an operator is answered."""
@@ -237,6 +239,7 @@ class World:
                 ("ListApiKeys", admin.ListApiKeysRequest()),
                 ("ListRateLimits", admin.ListRateLimitsRequest(every_tenant=True)),
                 ("ListGuardPolicies", admin.ListGuardPoliciesRequest()),
+                ("ListMcpServers", admin.ListMcpServersRequest()),
                 ("GetRetention", admin.GetRetentionRequest()),
             ]
             seen += [(await self.admin(name, request)).SerializeToString() for name, request in mine]

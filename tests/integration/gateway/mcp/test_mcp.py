@@ -287,7 +287,7 @@ async def test_a_long_list_comes_in_pages(make_gateway: MakeGateway) -> None:
         (LIST, {"accept": "text/html"}, 406, "send accept: application/json, text/event-stream"),
         (LIST, {"accept": "application/json"}, 406, "send accept"),
         (LIST, {"content-type": "text/plain"}, 415, "content-type: application/json"),
-        (LIST, {"authorization": "Bearer hw_wrong"}, 401, "invalid_api_key"),
+        (LIST, {"authorization": "Bearer hw_wrong"}, 401, "unauthenticated"),
         (LIST, {"mcp-protocol-version": "1999-01-01"}, 400, "protocolVersion"),
         ([LIST, LIST], {}, 400, "batches are not served"),
         (b"{", {}, 400, "not valid JSON"),
@@ -323,3 +323,16 @@ async def test_a_version_is_agreed_on(make_gateway: MakeGateway, asked: str) -> 
     assert told["protocolVersion"] == (asked if asked < "2026" else "2025-11-25")
     assert response.headers["mcp-session-id"]
     assert told["serverInfo"]["name"] == "headworks"
+
+
+async def test_who_is_let_in_no_more_is_told_in_the_protocols_form(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    gateway = await make_gateway(FakeOrchestrator(events("Cats sleep."), hold=2), heartbeat_seconds=0.1)
+    params = {"name": "ask_rag", "arguments": ASK, "_meta": {"progressToken": 1}}
+    call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
+    asking = asyncio.create_task(posted(gateway, call))
+    await gateway.orchestrator.held.wait()
+    (tmp_path / "keys.json").write_text('{"keys": []}')
+    told = (await asking).text
+    last = json.loads(told.rstrip().rpartition("data: ")[2])
+    assert (last["id"], last["error"]["data"]["code"]) == (7, "unauthenticated")
+    assert "\n: " in told, "silence has comments"

@@ -15,7 +15,8 @@ from services.orchestrator.domain.tool import NAME
 from services.orchestrator.tools import config
 from services.orchestrator.tools.config import ToolSettings
 from services.orchestrator.tools.factory import BadTools, ToolFactory, ToolUnavailable
-from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, McpTool
+from services.orchestrator.tools.mcp_tools import McpTool
+from services.runtime.mcp.server import McpConfig, McpServer
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call

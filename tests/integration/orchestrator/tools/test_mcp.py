@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from services.orchestrator.domain.tool import Reason, ToolPolicy, ToolResult
-from services.orchestrator.tools.mcp_servers import McpConfig, McpServer, ServerGone
+from services.orchestrator.tools.mcp_tools import tools_of
 from services.orchestrator.tools.toolbox import Toolbox
+from services.runtime.mcp.server import McpConfig, McpServer, ServerGone
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, call
 
@@ -75,7 +76,7 @@ async def server(request: pytest.FixtureRequest, port: int) -> AsyncIterator[Mcp
 
 
 async def box(server: McpServer, timeout: float = 20) -> Toolbox:
-    tools = await server.tools()
+    tools = await tools_of(server)
     return Toolbox(tools, {tool.declaration.name: ToolPolicy(timeout=timeout) for tool in tools})
 
 
@@ -88,10 +89,10 @@ async def test_its_tools_are_declared(server: McpServer) -> None:
     assert {"test_add", "test_shout", "test_hang"} <= set(declared)
     assert declared["test_add"].description == "Adds two numbers."
     assert declared["test_add"].parameters["required"] == ["a", "b"]
-    (add, shout) = await server.tools(["add", "shout"])
+    (add, shout) = await tools_of(server, ["add", "shout"])
     assert (add.idempotent, shout.idempotent) == (True, False)
     with pytest.raises(ValueError, match="no tool 'nope'"):
-        await server.tools(["nope"])
+        await tools_of(server, ["nope"])
 
 
 async def test_its_tools_are_called(server: McpServer) -> None:
@@ -159,7 +160,7 @@ async def test_a_server_over_http_that_dies_comes_back(port: int) -> None:
 
         async with over_http(port):
             await until(works, 20)
-            assert {tool.declaration.name for tool in await server.tools(["add"])} == {"test_add"}
+            assert {tool.declaration.name for tool in await tools_of(server, ["add"])} == {"test_add"}
 
 
 async def test_a_server_that_answers_nobody_is_opened_anew() -> None:

@@ -1,29 +1,26 @@
-"""MCP servers, over stdio and streamable HTTP: one session with each, whose tools become tools of agents."""
+"""MCP servers, over stdio and streamable HTTP: one session with each, opened when it is needed."""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import anyio
 import httpx2
 import mcp_types as types
 from mcp import Client, MCPError
+from mcp.client.auth import OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
-from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
-from services.orchestrator.tools.arguments import ArgumentSchema
-from services.orchestrator.tools.mcp_results import text_of
-from services.orchestrator.tools.mcp_stdio import ServerExited, stdio
-from services.orchestrator.tools.naming import mcp_name, mcp_name_apart
 from services.runtime.breaker import Breaker
 from services.runtime.children import DiedAtStart, once_more
 from services.runtime.fairness import FairLimit
+from services.runtime.mcp.stdio import ServerExited, stdio
 
 LISTED_SECONDS = 300.0
 CLOSE_SECONDS = 10.0
@@ -31,17 +28,18 @@ MAX_PAGES = 20
 MAX_TOOLS = 200
 # So many calls in a row without an answer, and the session is opened anew.
 MAX_UNHEARD = 3
-MAX_DESCRIPTION = 2000
 # Calls that may wait for one server.
 QUEUE = 256
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class McpConfig:
     """A server, from the operator's settings: a command with its arguments and what is added to the few variables of
-    the environment that it gets, or a URL with headers. `concurrency`: calls at once."""
+    the environment that it gets, or a URL with headers. `concurrency`: calls at once. `client`: makes the client by
+    which a URL is asked, for others than the operator's own."""
 
     command: tuple[str, ...] = ()
     env: Mapping[str, str] | None = None
@@ -50,10 +48,15 @@ class McpConfig:
     headers: Mapping[str, str] | None = None
     start_seconds: float = 20.0
     concurrency: int = 8
+    client: Callable[[], httpx2.AsyncClient] | None = None
 
 
 class ServerGone(Exception):
     """The server cannot be reached now; the message is safe to show."""
+
+
+class Unreachable(httpx2.TransportError):
+    """Why a URL was not asked, or what came of it; the message is safe to show."""
 
 
 class _Session:
@@ -139,11 +142,22 @@ class _Session:
 
 def _reason(error: BaseException) -> str:
     """What may be shown of why a session was not opened."""
-    if isinstance(error, DiedAtStart | ServerExited | TimeoutError) and str(error):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    for each in _causes(error):
+        if isinstance(each, DiedAtStart | ServerExited | TimeoutError | Unreachable | OAuthFlowError) and str(each):
+            return str(each)
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror
     return "the server did not start"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from, and what a group of errors has in it; the error itself comes first."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
+                yield from _causes(inner)
+        error = error.__cause__
 
 
 @asynccontextmanager
@@ -157,14 +171,18 @@ async def _connected(config: McpConfig) -> AsyncIterator[Client]:
                 limit.deadline = float("inf")
                 yield client
     else:
-        timeout = httpx2.Timeout(config.start_seconds, read=None)
-        async with httpx2.AsyncClient(headers=dict(config.headers or {}), timeout=timeout, trust_env=False) as http:
+        async with config.client() if config.client else _client(config) as http:
             with limit:
                 async with Client(streamable_http_client(config.url, http_client=http), cache=None) as client:
                     limit.deadline = float("inf")
                     yield client
     if limit.cancelled_caught:
         raise TimeoutError(f"the handshake took longer than {config.start_seconds:g} seconds")
+
+
+def _client(config: McpConfig) -> httpx2.AsyncClient:
+    timeout = httpx2.Timeout(config.start_seconds, read=None)
+    return httpx2.AsyncClient(headers=dict(config.headers or {}), timeout=timeout, trust_env=False)
 
 
 class McpServer:
@@ -184,22 +202,35 @@ class McpServer:
         self._listed: tuple[types.Tool, ...] = ()
         self._listed_at = float("-inf")
 
-    async def tools(self, allow: Sequence[str] = ()) -> list["McpTool"]:
-        """The server's tools, or those in `allow`. A server that is gone for now still has the tools that it last told
-        of. Raises ServerGone, and ValueError for a tool that is not there or has no schema."""
-        listed = {tool.name: tool for tool in await self._list()}
-        missing = [name for name in allow if name not in listed]
-        if missing:
-            raise ValueError(f"the server has no tool {missing[0]!r}; it has: {', '.join(listed) or 'none'}")
-        return [McpTool(self, listed[name]) for name in allow or listed]
+    async def tools(self) -> tuple[types.Tool, ...]:
+        """The server's tools. One that is gone for now still has those that it last listed. Raises ServerGone."""
+        if time.monotonic() - self._listed_at < LISTED_SECONDS:
+            return self._listed
+        try:
+            async with asyncio.timeout(self._config.start_seconds):
+                session = await self._open()
+                client = await session.client()
+                self._listed = await _all_tools(client)
+                self._listed_at = time.monotonic()
+        except (ServerGone, MCPError, TimeoutError, ValidationError, anyio.ClosedResourceError) as error:
+            if not self._listed and isinstance(error, ServerGone):
+                raise
+            if not self._listed:
+                log.warning("an MCP server does not tell its tools", extra={"server": self.name}, exc_info=error)
+                raise ServerGone(f"the server {self.name} does not tell its tools") from error
+        return self._listed
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
-        """Raises ServerGone, MCPError, and what a broken answer gives."""
+        """What a tool returns. Raises what `ask` raises."""
+        return await self.ask(lambda client: client.call_tool(name, dict(arguments)))
+
+    async def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        """What the server answers. Raises ServerGone, MCPError, and what a broken answer gives."""
         session = await self._open()
         client = await session.client()
         with session.calling():
             try:
-                return await client.call_tool(name, dict(arguments))
+                return await question(client)
             except MCPError as error:
                 if error.code == types.CONNECTION_CLOSED:
                     session.give_up()
@@ -245,23 +276,6 @@ class McpServer:
             self._sessions.append(session)
             return session
 
-    async def _list(self) -> tuple[types.Tool, ...]:
-        if time.monotonic() - self._listed_at < LISTED_SECONDS:
-            return self._listed
-        try:
-            async with asyncio.timeout(self._config.start_seconds):
-                session = await self._open()
-                client = await session.client()
-                self._listed = await _all_tools(client)
-                self._listed_at = time.monotonic()
-        except (ServerGone, MCPError, TimeoutError, ValidationError, anyio.ClosedResourceError) as error:
-            if not self._listed and isinstance(error, ServerGone):
-                raise
-            if not self._listed:
-                log.warning("an MCP server does not tell its tools", extra={"server": self.name}, exc_info=error)
-                raise ServerGone(f"the server {self.name} does not tell its tools") from error
-        return self._listed
-
 
 async def _all_tools(client: Client) -> tuple[types.Tool, ...]:
     tools: list[types.Tool] = []
@@ -273,45 +287,3 @@ async def _all_tools(client: Client) -> tuple[types.Tool, ...]:
         if cursor is None or len(tools) >= MAX_TOOLS:
             break
     return tuple(tools[:MAX_TOOLS])
-
-
-class McpTool:
-    """A tool of a server, as SERVER_TOOL, with a few characters more where another tool has that name. Whether it may
-    be called again is what the server says of it."""
-
-    def __init__(self, server: McpServer, tool: types.Tool) -> None:
-        """Raises ValueError for a schema that is none."""
-        schema = dict(tool.input_schema)
-        try:
-            ArgumentSchema(schema)
-        except ValueError as error:
-            raise ValueError(f"the tool {tool.name!r} of the server {server.name!r}: {error}") from error
-        self._server = server
-        self._tool = tool.name
-        self.places = server.places
-        self.breaker = server.breaker
-        self.declaration = Declaration(
-            mcp_name(server.name, tool.name), (tool.description or tool.title or "")[:MAX_DESCRIPTION], schema
-        )
-        hints = tool.annotations
-        self.idempotent = bool(hints and (hints.read_only_hint or hints.idempotent_hint))
-
-    def avoid(self, taken: Container[str]) -> None:
-        """Have a name that no other tool has. The same tool has the same one each time, whatever came before it."""
-        if self.declaration.name in taken:
-            self.declaration = replace(self.declaration, name=mcp_name_apart(self._server.name, self._tool))
-
-    async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
-        try:
-            result = await self._server.call(self._tool, arguments)
-        except ServerGone as error:
-            raise ToolFailed(str(error), retryable=True, reason=Reason.UNAVAILABLE) from error
-        except MCPError as error:
-            raise ToolFailed(f"the server answered: {error.message[:MAX_DESCRIPTION]}") from error
-        except (ValidationError, RuntimeError) as error:
-            log.warning("a broken answer of the MCP server %s", self._server.name, exc_info=error)
-            raise ToolFailed("the server's answer is not what it promises", reason=Reason.INVALID_RESULT) from error
-        text = text_of(result)
-        if result.is_error:
-            raise ToolFailed(text or "the tool failed and says no more")
-        return text
