@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.faces.http.anthropic import message_request
@@ -102,6 +102,7 @@ def test_a_message_is_read_or_refused(body: dict[str, Any]) -> None:
 
 
 @drawn
+@example({"model": "m", "input": [{"type": "reasoning", "summary": [{"type": "input_image", "image_url": "a"}]}]})
 @given(responses)
 def test_a_response_is_read_or_refused(body: dict[str, Any]) -> None:
     with suppress(DomainError):
