@@ -16,7 +16,7 @@ from gateway.mcp.model import CLIENT_SECRET, HEADER, McpServerNotFound, StoredSe
 from gateway.mcp.oauth import provider
 from gateway.mcp.sealing import SecretSeal, Unsealable
 from gateway.mcp.store import McpServerStore
-from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind
 from services.runtime.fairness import Full
 from services.runtime.hosts import HostRule
 from services.runtime.mcp.egress import Egress
@@ -80,6 +80,27 @@ class TenantServer:
     async def ask(self, owner: str, seconds: float, question: Callable[[Client], Awaitable[T]]) -> T:
         """What it answers, within `seconds` and its own limit. Callers of one tenant take turns by `owner`. Raises
         McpServerGone, McpServerRefused, DeadlineExceeded."""
+        breaker = self._server.breaker
+        if not breaker.admits():
+            raise McpServerGone(
+                f"the server {self.name} is left alone, for its last calls failed", server=self.name
+            ).retry_in(breaker.left)
+        try:
+            answer = await self._ask(owner, seconds, question)
+        except McpServerGone:
+            breaker.failed()
+            raise
+        except DeadlineExceeded as error:
+            if "limit" in error.details:  # its own: a caller's may be as short as the caller likes
+                breaker.failed()
+            raise
+        except McpServerRefused:
+            breaker.succeeded()
+            raise
+        breaker.succeeded()
+        return answer
+
+    async def _ask(self, owner: str, seconds: float, question: Callable[[Client], Awaitable[T]]) -> T:
         limit = min(seconds, self.spec.seconds)
         self._asking += 1
         try:

@@ -1,6 +1,7 @@
 """A breaker: it remembers that a dependency is gone, so that not every call waits to find out."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -116,3 +117,21 @@ class Breaker:
         late = now >= self._turns + self._half
         self._counts = [0, 0, 0, 0] if late else [0, 0, *self._counts[:2]]
         self._turns = now + self._half
+
+
+class Breakers:
+    """A breaker for each name, such as a host's: of those that were used last, `most` of them."""
+
+    def __init__(self, make: Callable[[], Breaker] = Breaker, most: int = 256) -> None:
+        self._make = make
+        self._most = most
+        self._breakers: OrderedDict[str, Breaker] = OrderedDict()
+
+    def of(self, name: str) -> Breaker:
+        breaker = self._breakers.get(name)
+        if breaker is None:
+            breaker = self._breakers[name] = self._make()
+            if len(self._breakers) > self._most:
+                self._breakers.popitem(last=False)
+        self._breakers.move_to_end(name)
+        return breaker

@@ -14,6 +14,7 @@ PACKAGES = ("/headworks.gateway.v1.", "/headworks.orchestrator.v1.", "/headworks
 ALLOWED = (
     "authorization", "api-key", "x-api-key", "content-type", "x-request-id", "x-grpc-web", "x-user-agent",
     "grpc-timeout", "idempotency-key", "openai-organization", "openai-project", "openai-beta",
+    "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access",
     "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id",
     *(
         f"x-stainless-{name}"
@@ -26,7 +27,7 @@ ALLOWED = (
 )  # fmt: skip
 """What pages may send. Browsers that know the wildcard take any other name too, but for `authorization`."""
 EXPOSED = (
-    "x-request-id", "grpc-status", "grpc-message", "retry-after", "x-should-retry", "mcp-session-id",
+    "x-request-id", "request-id", "grpc-status", "grpc-message", "retry-after", "x-should-retry", "mcp-session-id",
     *(f"x-ratelimit-{word}-{unit}" for word in ("limit", "remaining", "reset") for unit in ("requests", "tokens")),
 )  # fmt: skip
 HTTP_PATHS = "/v1/"

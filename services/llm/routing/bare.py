@@ -19,7 +19,6 @@ from services.llm.routing.target import Target
 from services.llm.time_left import Deadline
 from services.runtime.errors import DomainError
 
-
 FEW = 3
 """Events at the head of a stream of which one says something, as a rule."""
 

@@ -80,7 +80,8 @@ class ToolFailed(Exception):
 
 class Tool(Protocol):
     """Something that the model may call. `idempotent`: a call that may have been made can be made again. A tool whose
-    calls share something with others' has `places`, a FairLimit: a call holds one, and has not begun before."""
+    calls share something with others' has `places`, a FairLimit: a call holds one, and has not begun before. One whose
+    calls go to one place has that place's `breaker`: while it is open, no call is made."""
 
     @property
     def declaration(self) -> Declaration: ...

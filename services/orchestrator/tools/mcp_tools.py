@@ -44,6 +44,7 @@ class McpTool:
         self._server = server
         self._tool = tool.name
         self.places = server.places
+        self.breaker = server.breaker
         self.declaration = Declaration(
             mcp_name(server.name, tool.name), (tool.description or tool.title or "")[:MAX_DESCRIPTION], schema
         )

@@ -27,6 +27,7 @@ from services.orchestrator.tools import metrics
 from services.orchestrator.tools.arguments import ArgumentSchema
 from services.orchestrator.tools.json_results import cut_json
 from services.runtime import tracing
+from services.runtime.breaker import Breaker
 from services.runtime.fairness import FairLimit, Full
 
 FIRST_BACKOFF = 0.1
@@ -35,6 +36,9 @@ LONGEST_BACKOFF = 5.0
 WAIT = 60.0
 # How long a cancelled tool may take to leave before its caller goes on without it.
 GRACE = 0.25
+
+# Of what is called, and not of the call.
+GONE = frozenset((Reason.TIMEOUT, Reason.UNAVAILABLE))
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,10 @@ class _Entry:
     @property
     def places(self) -> FairLimit | None:
         return getattr(self.tool, "places", None)
+
+    @property
+    def breaker(self) -> Breaker | None:
+        return getattr(self.tool, "breaker", None)
 
 
 class Toolbox:
@@ -150,6 +158,29 @@ async def _attempt(entry: _Entry, arguments: dict[str, Any], context: ToolContex
 
 
 async def _placed(entry: _Entry, arguments: dict[str, Any], context: ToolContext) -> str:
+    """One attempt, judged by the breaker of what is called. Raises ToolFailed."""
+    breaker = entry.breaker
+    if breaker is None:
+        return await _made(entry, arguments, context)
+    if not breaker.admits():
+        name = entry.tool.declaration.name
+        raise ToolFailed(
+            f"the tool {name!r} is left alone, for its last calls failed; the next try is in {breaker.left:.1f} s",
+            reason=Reason.UNAVAILABLE,
+        )
+    try:
+        content = await _made(entry, arguments, context)
+    except ToolFailed as error:
+        if error.reason in GONE:
+            breaker.failed()
+        else:
+            breaker.succeeded()
+        raise
+    breaker.succeeded()
+    return content
+
+
+async def _made(entry: _Entry, arguments: dict[str, Any], context: ToolContext) -> str:
     """One attempt, in a task of its own. Raises ToolFailed."""
     if not entry.tool.idempotent:
         await context.begin()

@@ -17,12 +17,11 @@ from mcp.client.auth import OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
+from services.runtime.breaker import Breaker
 from services.runtime.children import DiedAtStart, once_more
 from services.runtime.fairness import FairLimit
 from services.runtime.mcp.stdio import ServerExited, stdio
 
-FIRST_BACKOFF = 0.5
-LONGEST_BACKOFF = 30.0
 LISTED_SECONDS = 300.0
 CLOSE_SECONDS = 10.0
 MAX_PAGES = 20
@@ -196,8 +195,9 @@ class McpServer:
         self._sessions: list[_Session] = []  # the last is in use, the others are closing
         self._opening = asyncio.Lock()
         self.places = FairLimit(config.concurrency, QUEUE, spare=True)
-        self._failures = 0
-        self._not_before = 0.0
+        # Of its calls; of its starts, each of which costs a process or a connection.
+        self.breaker = Breaker(share=0.5, least=5, seconds=30)
+        self._starts = Breaker()
         self._why = ""
         self._listed: tuple[types.Tool, ...] = ()
         self._listed_at = float("-inf")
@@ -254,8 +254,8 @@ class McpServer:
             self._sessions = [session for session in self._sessions if not session.closed]
             if self._sessions and not self._sessions[-1].over:
                 return self._sessions[-1]
-            wait = self._not_before - time.monotonic()
-            if wait > 0:
+            if not self._starts.admits():
+                wait = self._starts.left
                 raise ServerGone(
                     f"the server {self.name} is down ({self._why}); it is tried again in {wait:.1f} seconds"
                 )
@@ -267,14 +267,12 @@ class McpServer:
                 raise
             except ServerGone as error:
                 await session.aclose()
-                self._failures += 1
-                pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (self._failures - 1))
-                self._not_before = time.monotonic() + pause
+                self._starts.failed()
                 self._why = str(error)
-                why = {"server": self.name, "error": self._why, "seconds": pause}
+                why = {"server": self.name, "error": self._why, "seconds": self._starts.left}
                 log.warning("an MCP server does not start", extra=why)
                 raise ServerGone(f"the server {self.name} does not start: {error}") from error
-            self._failures = 0
+            self._starts.succeeded()
             self._sessions.append(session)
             return session
 

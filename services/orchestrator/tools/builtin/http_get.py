@@ -1,6 +1,7 @@
 """HTTP GET of the hosts that the agent's spec allows."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from services.orchestrator.domain.tool import Declaration, Reason, ToolContext, ToolFailed
 from services.orchestrator.tools.builtin.schemas import obj, text
+from services.runtime.breaker import Breaker, Breakers
 from services.runtime.hosts import PORTS, HostRule, Resolve, is_public, resolve
 from services.runtime.pinned import pinned
 
@@ -43,6 +45,7 @@ class HttpGet:
         self._max_bytes = max_bytes
         self._resolve = resolver
         self._verify = verify
+        self._breakers = Breakers(partial(Breaker, share=0.5, least=5, seconds=30))
         self.declaration = Declaration(
             "http_get",
             f"Gets a web page or a JSON document, as text. Hosts: {', '.join(map(str, hosts))}.",
@@ -55,14 +58,33 @@ class HttpGet:
         limits = httpx.Limits(max_keepalive_connections=0)
         async with httpx.AsyncClient(verify=self._verify, trust_env=False, timeout=SECONDS, limits=limits) as client:
             for _ in range(MAX_REDIRECTS + 1):
-                try:
-                    response = await self._get(client, url)
-                except httpx.TransportError as error:
-                    raise _gone(f"{url.host} did not answer: {type(error).__name__}") from error
+                response = await self._judged(client, url)
                 if isinstance(response, str):
                     return response
                 url = response
         raise ToolFailed(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _judged(self, client: httpx.AsyncClient, url: httpx.URL) -> str | httpx.URL:
+        """The page, or where it has moved to, of a host that has not failed lately."""
+        breaker = self._breakers.of(url.host)
+        if not breaker.admits():
+            raise ToolFailed(
+                f"{url.host} is left alone, for its last answers failed; the next try is in {breaker.left:.1f} s",
+                reason=Reason.UNAVAILABLE,
+            )
+        try:
+            response = await self._get(client, url)
+        except httpx.TransportError as error:
+            breaker.failed()
+            raise _gone(f"{url.host} did not answer: {type(error).__name__}") from error
+        except ToolFailed as error:
+            if error.retryable:
+                breaker.failed()
+            else:
+                breaker.succeeded()
+            raise
+        breaker.succeeded()
+        return response
 
     async def _get(self, client: httpx.AsyncClient, url: httpx.URL) -> str | httpx.URL:
         """The page, or where it has moved to."""

@@ -503,6 +503,24 @@ async def test_a_blocked_answer_is_a_refusal(before: Before, stream: bool) -> No
     assert "tool_use" not in message.to_json()
 
 
+FILTERED = (
+    delta(role="assistant", tool_calls=[calling(0, id="a", name="one"), calling(1, id="b", name="two")]),
+    delta(tool_calls=[calling(0, arguments='{"y":'), calling(1, arguments="{}")]),
+    delta("content_filter"),
+    USAGE,
+)
+
+
+async def test_of_an_answer_that_is_filtered_no_further_call_is_made(before: Before) -> None:
+    gateway, _ = await before(fake.streams(*FILTERED))
+    async with (
+        client_of(gateway) as client,
+        client.messages.stream(model="small", max_tokens=5, messages=WHY, tools=[WEATHER]) as got,
+    ):
+        message = await got.get_final_message()
+    assert (message.stop_reason, [block.name for block in message.content]) == ("refusal", ["one"])
+
+
 @pytest.mark.parametrize(
     "hidden",
     [

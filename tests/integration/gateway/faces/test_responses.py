@@ -18,7 +18,7 @@ from tests.fakes.openai_upstream import delta
 from tests.fakes.orchestrator import RUN_ID, FakeOrchestrator, events
 from tests.integration.gateway.conftest import KEY, Gateway, MakeGateway
 from tests.integration.gateway.faces.conftest import Before
-from tests.integration.gateway.faces.test_anthropic import GUARDS, calling, whole
+from tests.integration.gateway.faces.test_anthropic import FILTERED, GUARDS, calling, whole
 
 USAGE = fake.usage(prompt=11, completion=2, cached=3)
 HELLO = (delta(role="assistant", content="Hel"), delta(content="lo."), delta("stop"), USAGE)
@@ -335,6 +335,14 @@ async def test_a_blocked_answer_is_incomplete(before: Before, stream: bool) -> N
     assert (response.status, response.incomplete_details.reason) == ("incomplete", "content_filter")
     assert "forbidden" not in response.to_json()
     assert "function_call" not in response.to_json()
+
+
+async def test_of_an_answer_that_is_filtered_no_further_call_is_made(before: Before) -> None:
+    gateway, _ = await before(fake.streams(*FILTERED))
+    async with client_of(gateway) as client:
+        response = check(await events_of(client, model="small", input="why?", tools=[WEATHER]))
+    assert [(item.name, item.status) for item in response.output] == [("one", "incomplete")]
+    assert response.incomplete_details.reason == "content_filter"
 
 
 @pytest.mark.parametrize(

@@ -234,3 +234,17 @@ def test_the_text_of_broken_html() -> None:
     assert html_text("<p>a<p>b") == "a\nb"
     assert html_text("") == ""
     assert html_text("<div>" * 5000 + "deep") == "deep"
+
+
+async def test_a_host_that_fails_again_and_again_is_left_alone(site: Site) -> None:
+    toolbox = Toolbox([getter(site)])
+
+    async def get(path: str) -> ToolResult:
+        url = orjson.dumps({"url": f"http://site.test:{site.port}{path}"}).decode()
+        return await toolbox.call(call(url, "http_get"), CONTEXT)
+
+    for _ in range(5):
+        assert "HTTP 503" in (await get("/busy")).content
+    left = await get("/text")
+    assert (left.error_reason, len(site.seen)) == (Reason.UNAVAILABLE, 5)
+    assert "site.test is left alone" in left.content

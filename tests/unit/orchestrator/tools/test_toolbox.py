@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from prometheus_client import REGISTRY
 from services.orchestrator.domain.tool import Reason, ToolFailed, ToolPolicy, ToolResult
 from services.orchestrator.tools import metrics
 from services.orchestrator.tools.toolbox import Toolbox
+from services.runtime.breaker import Breaker
 from tests.fakes.serving import until
 from tests.fakes.tools import CONTEXT, FakeTool, call
 
@@ -275,3 +277,36 @@ def test_the_names_that_are_told_apart_are_bounded(monkeypatch: pytest.MonkeyPat
     labels = {metrics.label(f"tool_{number}") for number in range(1000)}
     assert len(labels) == metrics.MAX_NAMES + 1
     assert metrics.label("tool_0") == "tool_0"
+
+
+async def test_what_fails_again_and_again_is_left_alone_for_a_while() -> None:
+    clock = SimpleNamespace(now=100.0)
+    deeds: list[Exception | str] = [ToolFailed("gone", reason=Reason.UNAVAILABLE)] * 2
+
+    async def answer(_: Mapping[str, Any]) -> str:
+        deed = deeds.pop(0)
+        if isinstance(deed, Exception):
+            raise deed
+        return deed
+
+    tool = FakeTool(answer)
+    tool.breaker = Breaker(lambda: clock.now, share=0.5, least=2)  # type: ignore[attr-defined]
+    for _ in range(2):
+        assert (await made(tool)).error_reason == Reason.UNAVAILABLE
+    left = await made(tool)
+    assert (left.error_reason, len(tool.calls)) == (Reason.UNAVAILABLE, 2)
+    assert "left alone" in left.content
+    clock.now += 1
+    deeds += ["well", "well"]
+    assert [(await made(tool)).content for _ in range(2)] == ["well", "well"]
+
+
+async def test_a_tool_that_says_no_is_well() -> None:
+    async def refuses(_: Mapping[str, Any]) -> str:
+        raise ToolFailed("no such thing")
+
+    tool = FakeTool(refuses)
+    tool.breaker = Breaker(share=0.5, least=2)  # type: ignore[attr-defined]
+    for _ in range(4):
+        assert (await made(tool)).error_reason == Reason.FAILED
+    assert len(tool.calls) == 4
