@@ -143,7 +143,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     trail = await open_audit(settings, records, resources)
     kept = keeping(settings, records)
     background = BackgroundTasks()
-    cache = open_cache(settings, records, background.add, resources)
+    cache = open_cache(settings, records, triton, background.add, resources)
     privacy = await open_privacy(settings, records, trail, kept, signer, orchestrator, retrieval, cache, resources)
     guards = open_guards(settings, records, triton, background, resources)
     resources.push_async_callback(background.aclose)

@@ -196,6 +196,14 @@ class GatewaySettings(ServerSettings):
     cache_redis_seconds: float = Field(
         0.1, gt=0, description="Longest time that Redis may take for a cached answer; beyond that it is a miss."
     )
+    cache_embedder: Literal["all-minilm-l6-v2", "multilingual-e5-small"] = Field(
+        "all-minilm-l6-v2",
+        description="Embedder by which questions of the same meaning are found, which has to be served. Questions in "
+        "languages that it does not speak have to be equal.",
+    )
+    cache_embed_seconds: float = Field(
+        0.5, gt=0, description="Longest time that the embedder may take for a question; beyond that it is a miss."
+    )
     budget_lease_seconds: float = Field(
         10, ge=1, description="After so long what a gateway that died held of a budget is free again."
     )

@@ -1,5 +1,6 @@
 """`headworks cache`."""
 
+import math
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from cli.options import MeshOptions, confirm, on_mesh, tenant_option, yes_option
 from cli.output import cost, print_done, print_list, print_record
 
 POLICIES = ("tenant", "agent", "update_time")
-STATS = {"model": "model", "hits": "hits", "hit rate": "hit_rate", "shared": "shared", "misses": "misses",
+STATS = {"model": "model", "hits": "hits", "hit rate": "hit_rate", "shared": "shared", "by meaning": "alike",
+         "false": "false", "misses": "misses",
          "bypassed": "bypassed", "stale": "stale", "stored": "stored", "saved tokens": "saved_tokens",
          "saved": "saved"}  # fmt: skip
 ANSWERS = {"key": "key", "model": "model", "kind": "kind", "created": "create_time", "expires": "expire_time",
            "bytes": "size_bytes", "tokens": "tokens", "cost": "cost", "documents": "documents"}  # fmt: skip
+Z = 1.96
 
 
 @click.group()
@@ -169,4 +172,20 @@ def purge(tenant: str, yes: bool, on: MeshOptions, **options: Any) -> None:
 def _rated(row: dict[str, Any]) -> dict[str, Any]:
     looked = row["hits"] + row["misses"] + row["bypassed"]
     rate = round(row["hits"] / looked, 4) if looked else 0.0
-    return row | {"hit_rate": rate, "saved": cost(row["saved_nanos"])}
+    low, high = _interval(row["wrong"], row["compared"])
+    share = row["wrong"] / row["compared"] if row["compared"] else None
+    said = "" if share is None else f"{share:.3f} ({low:.3f} to {high:.3f})"
+    return row | {
+        "hit_rate": rate, "false_rate": share, "false_rate_low": low, "false_rate_high": high, "false": said,
+        "saved": cost(row["saved_nanos"]),
+    }  # fmt: skip
+
+
+def _interval(wrong: int, seen: int) -> tuple[float, float]:
+    """Wilson's interval, 95 %, of the share that is wrong; all of it where nothing was seen."""
+    if not seen:
+        return 0.0, 1.0
+    share, square = wrong / seen, Z * Z / seen
+    middle = (share + square / 2) / (1 + square)
+    half = Z * math.sqrt(share * (1 - share) / seen + square / (4 * seen)) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)

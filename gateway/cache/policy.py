@@ -26,14 +26,25 @@ class ExactPolicy(CachePart):
     wait_seconds: float = Field(30, ge=0, le=600)
 
 
+class SemanticPolicy(CachePart):
+    """Answers to questions that mean the same. `error_budget`: the share of them that may be wrong. `explore`: how
+    often the model is asked all the same, to see whether the answer would have been right. `min_similarity`: the cosine
+    below which questions are not looked at."""
+
+    error_budget: float = Field(0.02, gt=0, le=0.5)
+    explore: float = Field(0.05, ge=0, le=1)
+    min_similarity: float = Field(0.7, ge=0, le=1)
+
+
 class CachePolicy(CachePart):
     """`shared_by`: who gets each other's answers within a tenant: callers with the same access groups, one user, or one
-    key. `charge`: the part of its price that a hit costs."""
+    key. `charge`: the part of its price that a hit costs. `semantic`: None for equal questions only."""
 
     enabled: bool = True
     shared_by: Literal["groups", "user", "key"] = "groups"
     charge: float = Field(0, ge=0, le=1)
     exact: ExactPolicy = ExactPolicy()
+    semantic: SemanticPolicy | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -21,11 +21,13 @@ Current = Callable[[CachedAnswer], Awaitable[bool]]
 @dataclass(frozen=True, slots=True)
 class Question:
     """`partition`: the hash of all but the question; no answer goes from one to another, whatever is asked. `key`: the
-    hash of all. `current` tells whether an answer still holds, as far as it rests on documents."""
+    hash of all. `current` tells whether an answer still holds, as far as it rests on documents. `text`: the one thing
+    that is asked, where it may be compared by meaning; empty where not."""
 
     partition: str
     key: str
     current: Current | None = None
+    text: str = ""
 
 
 class Asked(Protocol):
@@ -48,10 +50,12 @@ def readers(who: Identity, policy: CachePolicy) -> Mapping[str, Any]:
     return base | {"subject": who.subject} | ({"key": who.key} if policy.shared_by == "key" else {})
 
 
-def question_of(kind: str, shared: Mapping[str, Any], asked: Any, current: Current | None = None) -> Question:
+def question_of(
+    kind: str, shared: Mapping[str, Any], asked: Any, current: Current | None = None, text: str = ""
+) -> Question:
     """The question of a `kind` of call: `shared` is what the partition goes by, `asked` what is asked within it."""
     partition = digest([VERSION, kind, shared])
-    return Question(partition, digest([partition, asked]), current)
+    return Question(partition, digest([partition, asked]), current, text)
 
 
 def digest(value: Any) -> str:

@@ -14,7 +14,8 @@ from gateway.cache.policies import CachePolicies
 from gateway.cache.policy import CachePolicy
 from gateway.cache.purges import Purges
 from gateway.cache.question import Asked, Question
-from gateway.cache.stats import StatsBook
+from gateway.cache.semantic.finder import Finder, Lookup
+from gateway.cache.stats import CacheStats, StatsBook
 from gateway.cache.store import AnswersGone, AnswerStore
 from gateway.cache.turn import NO_TURN, CacheStatus, CacheTurn
 from services.runtime.identity import Identity
@@ -28,16 +29,19 @@ Later = Callable[[Coroutine[Any, Any, object]], None]
 
 
 class AnswerCache:
-    """`most_bytes`: of one answer; longer ones are not kept. `later` takes work that no call waits for."""
+    """`most_bytes`: of one answer; longer ones are not kept. `later` takes work that no call waits for. `finder`: None
+    where nothing is found by meaning."""
 
     def __init__(
-        self, policies: CachePolicies, store: AnswerStore, purges: Purges, most_bytes: int, later: Later
-    ) -> None:
+        self, policies: CachePolicies, store: AnswerStore, purges: Purges, most_bytes: int, later: Later,
+        finder: Finder | None = None,
+    ) -> None:  # fmt: skip
         self._policies = policies
         self._store = store
         self._purges = purges
         self._most_bytes = most_bytes
         self._later = later
+        self._finder = finder
         self._flights = Flights()
         self._stats = StatsBook()
 
@@ -81,7 +85,8 @@ class AnswerCache:
             return turn
         used = turn.answer.used
         tokens, nanos = round(used.tokens * (1 - turn.charge)), round(used.cost_nanos * (1 - turn.charge))
-        stats.add(hits=1, shared=int(outcome == "shared"), saved_tokens=tokens, saved_nanos=nanos)
+        shared, alike = int(outcome == "shared"), int(outcome == "alike")
+        stats.add(hits=1, shared=shared, alike=alike, saved_tokens=tokens, saved_nanos=nanos)
         metrics.SAVED_TOKENS.inc(tokens)
         metrics.SAVED_NANOS.inc(nanos)
         return turn
@@ -116,41 +121,67 @@ class _Search:
         flight = flights.begin(key)
         try:
             found, outcome = await self._stored()
+            lookup = await self._alike() if found is None and outcome != "gone" else None
         except BaseException:
             flights.land(key, flight, FlightEnd.LEFT)
             raise
-        if found is None:
-            return self._miss(outcome, flight)
-        flights.land(key, flight, found)
-        return self._hit(found, "hit")
+        if found is not None:
+            flights.land(key, flight, found)
+            return self._hit(found, "hit")
+        if lookup is not None and lookup.alike is not None:
+            flights.land(key, flight, FlightEnd.LEFT)  # the others may want an equal question's only
+            return self._hit(lookup.alike.answer, "alike", lookup.alike.score)
+        return self._miss(outcome, flight, lookup)
 
     async def _stored(self) -> tuple[CachedAnswer | None, str]:
         """The answer that is kept and still holds; without one, why."""
-        store, question = self._cache._store, self._question
         try:
-            found = await store.get(self._who.tenant, question.key)
-            if found is None or found.partition != question.partition or not self._fresh(found):
-                return None, "miss"
-            if question.current is not None and not await question.current(found):
-                self._cache._stats.of(self._who.tenant, self._model).add(stale=1)
-                await store.delete(self._who.tenant, question.key)
-                return None, "stale"
+            return await self._get(self._question.key)
         except AnswersGone:
             return None, "gone"
+
+    async def _get(self, key: str) -> tuple[CachedAnswer | None, str]:
+        store, question = self._cache._store, self._question
+        found = await store.get(self._who.tenant, key)
+        if found is None or found.partition != question.partition or not self._fresh(found):
+            return None, "miss"
+        if question.current is not None and not await question.current(found):
+            self._stats.add(stale=1)
+            await store.delete(self._who.tenant, key)
+            return None, "stale"
         return found, "hit"
+
+    async def _alike(self) -> Lookup | None:
+        """An answer to a question of the same meaning, or what is needed to keep this one's."""
+        finder, policy = self._cache._finder, self._policy.semantic
+        if finder is None or policy is None or not (self._question.text and self._directives.alike):
+            return None
+
+        async def get(key: str) -> CachedAnswer | None:
+            return (await self._get(key))[0]
+
+        try:
+            return await finder.find(self._question.partition, self._question.text, policy, get)
+        except AnswersGone:
+            return None
+
+    @property
+    def _stats(self) -> CacheStats:
+        return self._cache._stats.of(self._who.tenant, self._model)
 
     def _fresh(self, answer: CachedAnswer) -> bool:
         now = time.time()
         oldest = min(self._directives.max_age, self._policy.exact.ttl_seconds)
         return now < answer.expires and now - answer.created <= oldest
 
-    def _hit(self, answer: CachedAnswer, outcome: str) -> CacheTurn:
+    def _hit(self, answer: CachedAnswer, outcome: str, score: float = 1.0) -> CacheTurn:
         age = max(0.0, time.time() - answer.created)
-        turn = CacheTurn(CacheStatus.HIT, answer, age=age, charge=self._policy.charge)
+        status = CacheStatus.ALIKE if outcome == "alike" else CacheStatus.HIT
+        turn = CacheTurn(status, answer, age=age, score=score, charge=self._policy.charge)
         return self._cache._counted(self._who, self._model, outcome, turn)
 
-    def _miss(self, outcome: str, flight: Flight | None, keeps: bool = True) -> CacheTurn:
-        keep = partial(self._keep, flight) if keeps and self._directives.stores else None
+    def _miss(self, outcome: str, flight: Flight | None, lookup: Lookup | None = None, keeps: bool = True) -> CacheTurn:
+        keep = partial(self._keep, flight, lookup) if keeps and self._directives.stores else None
         leave = partial(self._leave, flight)
         status = CacheStatus.BYPASS if outcome == "bypass" else CacheStatus.MISS
         return self._cache._counted(self._who, self._model, outcome, CacheTurn(status, keep=keep, leave=leave))
@@ -163,8 +194,9 @@ class _Search:
             self._cache._flights.land(self._question.key, flight, end)
 
     def _keep(
-        self, flight: Flight | None, kind: str, body: bytes, used: Used, documents: tuple[DocumentVersion, ...]
-    ) -> None:
+        self, flight: Flight | None, lookup: Lookup | None, kind: str, body: bytes, used: Used,
+        documents: tuple[DocumentVersion, ...], said: str,
+    ) -> None:  # fmt: skip
         """An answer without a body is for its own caller alone."""
         now = time.time()
         answer = CachedAnswer(
@@ -176,13 +208,19 @@ class _Search:
             self._land(flight, FlightEnd.UNSHARED)
             return
         self._land(flight, answer)
-        self._cache._later(self._put(answer, now))
+        self._cache._later(self._put(answer, now, lookup, said))
 
-    async def _put(self, answer: CachedAnswer, now: float) -> None:
+    async def _put(self, answer: CachedAnswer, now: float, lookup: Lookup | None, said: str) -> None:
         try:
             await self._cache._store.put(answer, now)
         except AnswersGone:
             metrics.STORED.labels("gone").inc()
             return
         metrics.STORED.labels("kept").inc()
-        self._cache._stats.of(self._who.tenant, self._model).add(stored=1)
+        self._stats.add(stored=1)
+        finder = self._cache._finder
+        if finder is None or lookup is None or not said:
+            return
+        finder.keep(lookup, answer.key, said)
+        if (right := await finder.compare(lookup, said)) is not None:
+            self._stats.add(compared=1, wrong=int(not right))

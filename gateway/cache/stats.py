@@ -9,8 +9,10 @@ MOST = 10_000
 
 @dataclass(slots=True)
 class CacheStats:
-    """Of calls for which a policy was on. `shared`: of the hits those that waited for an equal call under way. `stale`:
-    answers that were found and no longer held. `saved_nanos`: in billionths of the catalogue's currency."""
+    """Of calls for which a policy was on. `shared`: of the hits those that waited for an equal call under way; `alike`:
+    those by meaning. `compared`: answers by meaning that were not given but held against the model's own, of which
+    `wrong` said something else. `stale`: answers that were found and no longer held. `saved_nanos`: in billionths of
+    the catalogue's currency."""
 
     hits: int = 0
     shared: int = 0
@@ -20,6 +22,9 @@ class CacheStats:
     stored: int = 0
     saved_tokens: int = 0
     saved_nanos: int = 0
+    alike: int = 0
+    compared: int = 0
+    wrong: int = 0
 
     def add(self, **counts: int) -> None:
         for name, count in counts.items():

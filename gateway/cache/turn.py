@@ -11,11 +11,12 @@ class CacheStatus(StrEnum):
 
     OFF = ""
     HIT = "hit"
+    ALIKE = "alike"
     MISS = "miss"
     BYPASS = "bypass"
 
 
-Keep = Callable[[str, bytes, Used, tuple[DocumentVersion, ...]], None]
+Keep = Callable[[str, bytes, Used, tuple[DocumentVersion, ...], str], None]
 
 
 Leave = Callable[[bool], None]
@@ -26,10 +27,11 @@ def _hold_nothing(left: bool) -> None:
 
 
 class CacheTurn:
-    """`answer`: what is given again, `age` how many seconds old. `charge`: the part of its price that it costs. `keep`
-    stores the call's own answer, where that may be; `leave` ends the turn, and takes whether its caller has left."""
+    """`answer`: what is given again, `age` how many seconds old. `score`: how likely it is right, if given by
+    meaning. `charge`: the part of its price that it costs. `keep` stores the call's own answer, where that may be;
+    `leave` ends the turn, and takes whether its caller has left."""
 
-    __slots__ = ("_keep", "_leave", "age", "answer", "charge", "status")
+    __slots__ = ("_keep", "_leave", "age", "answer", "charge", "score", "status")
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class CacheTurn:
         answer: CachedAnswer | None = None,
         *,
         age: float = 0.0,
+        score: float = 1.0,
         charge: float = 0.0,
         keep: Keep | None = None,
         leave: Leave = _hold_nothing,
@@ -44,6 +47,7 @@ class CacheTurn:
         self.status = status
         self.answer = answer
         self.age = age
+        self.score = score
         self.charge = charge
         self._keep = keep
         self._leave = leave
@@ -53,11 +57,13 @@ class CacheTurn:
         """Whether the call's own answer is wanted."""
         return self._keep is not None
 
-    def keep(self, kind: str, body: bytes, used: Used, documents: tuple[DocumentVersion, ...] = ()) -> None:
-        """Give the call's answer to others."""
+    def keep(
+        self, kind: str, body: bytes, used: Used, documents: tuple[DocumentVersion, ...] = (), said: str = ""
+    ) -> None:
+        """Give the call's answer to others; `said` is its text."""
         keep, self._keep = self._keep, None
         if keep is not None:
-            keep(kind, body, used, documents)
+            keep(kind, body, used, documents, said)
 
     def decline(self) -> None:
         """The answer is for its own caller alone."""
@@ -73,7 +79,9 @@ class CacheTurn:
     def note(self) -> dict[str, object]:
         """What an answer says of it, under "headworks"."""
         said: dict[str, object] = {"status": self.status.value}
-        return said | {"age_seconds": round(self.age, 3)} if self.answer is not None else said
+        if self.answer is not None:
+            said |= {"age_seconds": round(self.age, 3), "key": self.answer.key}
+        return said | {"score": round(self.score, 4)} if self.status is CacheStatus.ALIKE else said
 
 
 NO_TURN = CacheTurn()

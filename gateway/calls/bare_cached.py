@@ -1,6 +1,6 @@
 """Completions of bare models in the cache: what is compared of a question, and which answers are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,9 @@ import orjson
 from gateway.cache.entry import CHAT, Used
 from gateway.cache.policy import CachePolicy
 from gateway.cache.question import Asked, Question, question_of, readers
+from gateway.cache.semantic.facts import LONGEST
 from gateway.calls.bare_answer import NOTE
+from gateway.calls.bare_request import INSTRUCTING
 from gateway.calls.call import ModelCall
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
@@ -29,11 +31,22 @@ async def _question(call: Call, body: Json, entry: CatalogueEntry, policy: Cache
         return None
     fields = {name: value for name, value in body.items() if name not in _UNCOMPARED}
     model = [entry.name, entry.model, entry.base_url]
-    shared = {"readers": readers(call.identity, policy), "model": model, "fields": fields}
+    told, text = _alone(body["messages"]) if policy.semantic is not None else ((), "")
+    shared = {"readers": readers(call.identity, policy), "model": model, "fields": fields, "told": told}
     try:
-        return question_of(CHAT, shared, body["messages"])
+        return question_of(CHAT, shared, body["messages"], text=text)
     except orjson.JSONEncodeError:  # what the upstream cannot be asked either
         return None
+
+
+def _alone(messages: Sequence[Json]) -> tuple[Sequence[Json], str]:
+    """The messages before a question that stands alone, all of which instruct, and its text; empty for any other."""
+    *told, last = messages
+    text = last.get("content")
+    if not isinstance(text, str) or len(text) > LONGEST or last.keys() != {"role", "content"}:
+        return (), ""
+    alone = last["role"] == "user" and all(each["role"] in INSTRUCTING for each in told)
+    return (told, text) if alone else ((), "")
 
 
 def offer(call: ModelCall, completion: Json | None) -> None:
@@ -43,10 +56,11 @@ def offer(call: ModelCall, completion: Json | None) -> None:
     if completion is None or call.blocked is not None or not call.unchanged or not _is_whole(completion):
         call.turn.decline()
         return
+    said = "\n".join(choice["message"]["content"] for choice in completion["choices"])
     meter = call.meter
     used = Used(meter.prompt_tokens, meter.completion_tokens, meter.cost_nanos)
     kept = {name: value for name, value in completion.items() if name != NOTE}
-    call.turn.keep(CHAT, orjson.dumps(kept), used)
+    call.turn.keep(CHAT, orjson.dumps(kept), used, said=said)
 
 
 def _is_whole(completion: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from headworks.orchestrator.v1 import run_pb2
 from gateway.cache.entry import RUN, CachedAnswer, Used
 from gateway.cache.policy import CachePolicy
 from gateway.cache.question import Asked, Question, question_of, readers
+from gateway.cache.semantic.facts import LONGEST
 from gateway.cache.turn import CacheTurn
 from gateway.calls.agents import Agents, ResolvedModel
 from gateway.calls.call import ModelCall
@@ -44,6 +45,7 @@ class RunRecorder:
         self.documents: set[str] = set()
         self.started = time.time()
         self._events: list[bytes] = []
+        self._said: list[str] = []
         self._keeps = call.turn.keeps
         self._ended = False
 
@@ -63,7 +65,12 @@ class RunRecorder:
             if event.HasField("citation"):
                 self.documents.add(event.citation.citation.document_id)
             self.documents.update(each.document_id for each in event.passages.passages)
+            self._said.append(event.text.text)
             self._events.append(event.SerializeToString())
+
+    @property
+    def said(self) -> str:
+        return "".join(self._said)
 
     def body(self) -> bytes:
         return pb.RunResponse(events=map(event_pb.RunEvent.FromString, self._events)).SerializeToString()
@@ -99,7 +106,7 @@ class CachedRuns:
             return
         meter = call.meter
         used = Used(meter.prompt_tokens, meter.completion_tokens, meter.cost_nanos)
-        call.turn.keep(RUN, recorder.body(), used, versions)
+        call.turn.keep(RUN, recorder.body(), used, versions, recorder.said)
 
     async def _question(
         self, call: Call, request: pb.RunRequest, model: ResolvedModel, policy: CachePolicy
@@ -119,12 +126,14 @@ class CachedRuns:
         for name in _UNCOMPARED:
             rest.ClearField(name)  # type: ignore[arg-type]  # the names are those of fields
         messages = pb.RunRequest(messages=request.messages)
+        told, text = _alone(request) if policy.semantic is not None else ("", "")
         shared = {
+            "told": told,
             "readers": readers(call.identity, policy), "model": [model.name, model.version, model.models],
             "reads": state, "fields": rest.SerializeToString(deterministic=True).hex(),
         }  # fmt: skip
         asked = messages.SerializeToString(deterministic=True).hex()
-        return question_of(RUN, shared, asked, partial(self._current, call))
+        return question_of(RUN, shared, asked, partial(self._current, call), text)
 
     async def _current(self, call: Call, answer: CachedAnswer) -> bool:
         try:
@@ -145,6 +154,15 @@ async def replayed(answer: CachedAnswer, turn: CacheTurn) -> AsyncGenerator[pb.R
         if event.HasField("finished"):
             event.finished.ClearField("timings")
     yield response
+
+
+def _alone(request: pb.RunRequest) -> tuple[str, str]:
+    """The messages before a question that stands alone, all of which instruct, and its text; empty for any other."""
+    *told, last = request.messages
+    plain = last.role == last.ROLE_USER and not (last.name or last.tool_calls) and len(last.content) <= LONGEST
+    if not plain or any(each.role != each.ROLE_SYSTEM for each in told):
+        return "", ""
+    return pb.RunRequest(messages=told).SerializeToString(deterministic=True).hex(), last.content
 
 
 def _is_plain(event: event_pb.RunEvent) -> bool:

@@ -80,34 +80,33 @@ class TenantServer:
     async def ask(self, owner: str, seconds: float, question: Callable[[Client], Awaitable[T]]) -> T:
         """What it answers, within `seconds` and its own limit. Callers of one tenant take turns by `owner`. Raises
         McpServerGone, McpServerRefused, DeadlineExceeded."""
-        breaker = self._server.breaker
+        breaker, limit = self._server.breaker, min(seconds, self.spec.seconds)
         if not breaker.admits():
-            raise McpServerGone(
-                f"the server {self.name} is left alone, for its last calls failed", server=self.name
-            ).retry_in(breaker.left)
+            left = f"the server {self.name} is left alone, for its last calls failed"
+            raise McpServerGone(left, server=self.name).retry_in(breaker.left)
+        self._asking += 1
         try:
-            answer = await self._ask(owner, seconds, question)
-        except McpServerGone:
-            breaker.failed()
-            raise
-        except DeadlineExceeded as error:
-            if "limit" in error.details:  # its own: a caller's may be as short as the caller likes
-                breaker.failed()
-            raise
+            async with self._server.places.place((owner,), seconds=PLACE_SECONDS):
+                answer = await self._ask(seconds, limit, question)
+        except Full as error:
+            raise McpServerGone(f"the server {self.name} has too many calls under way", server=self.name) from error
         except McpServerRefused:
             breaker.succeeded()
             raise
+        except (McpServerGone, DeadlineExceeded):
+            if limit == self.spec.seconds:  # a caller in a hurry says nothing of the server
+                breaker.failed()
+            raise
+        finally:
+            self._asking -= 1
+            self.used = time.monotonic()
         breaker.succeeded()
         return answer
 
-    async def _ask(self, owner: str, seconds: float, question: Callable[[Client], Awaitable[T]]) -> T:
-        limit = min(seconds, self.spec.seconds)
-        self._asking += 1
+    async def _ask(self, seconds: float, limit: float, question: Callable[[Client], Awaitable[T]]) -> T:
         try:
-            async with self._server.places.place((owner,), seconds=PLACE_SECONDS), asyncio.timeout(limit):
+            async with asyncio.timeout(limit):
                 return await self._server.ask(question)
-        except Full as error:
-            raise McpServerGone(f"the server {self.name} has too many calls under way", server=self.name) from error
         except TimeoutError as error:
             own = TimeLimit(limit, f"the timeout of the MCP server {self.name}" if limit < seconds else "")
             raise own.passed(f"a call of the server {self.name}") from error
@@ -118,9 +117,6 @@ class TenantServer:
         except (ValidationError, RuntimeError, httpx2.HTTPError, anyio.ClosedResourceError) as error:
             log.warning("a broken answer of an MCP server", extra={"server": self.name}, exc_info=error)
             raise McpServerGone(f"the server {self.name} does not hold to the protocol", server=self.name) from error
-        finally:
-            self._asking -= 1
-            self.used = time.monotonic()
 
     async def rest(self) -> None:
         """Close the session where nobody has used it for long; the next use opens one."""

@@ -70,6 +70,9 @@ class CacheStats(_message.Message):
     STORED_FIELD_NUMBER: _builtins.int
     SAVED_TOKENS_FIELD_NUMBER: _builtins.int
     SAVED_NANOS_FIELD_NUMBER: _builtins.int
+    ALIKE_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    WRONG_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The agent or model."""
     hits: _builtins.int
@@ -88,6 +91,12 @@ class CacheStats(_message.Message):
     """Tokens that hits have not used."""
     saved_nanos: _builtins.int
     """What hits have saved, in billionths of the catalogue's currency."""
+    alike: _builtins.int
+    """Of the hits, those that were given to a question of the same meaning."""
+    compared: _builtins.int
+    """Answers by meaning that were not given but compared with what the model has answered."""
+    wrong: _builtins.int
+    """Of these, those that said something else: as many in a hundred are false of those that are given."""
     def __init__(
         self,
         *,
@@ -100,10 +109,13 @@ class CacheStats(_message.Message):
         stored: _builtins.int = ...,
         saved_tokens: _builtins.int = ...,
         saved_nanos: _builtins.int = ...,
+        alike: _builtins.int = ...,
+        compared: _builtins.int = ...,
+        wrong: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypassed", b"bypassed", "hits", b"hits", "misses", b"misses", "model", b"model", "saved_nanos", b"saved_nanos", "saved_tokens", b"saved_tokens", "shared", b"shared", "stale", b"stale", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alike", b"alike", "bypassed", b"bypassed", "compared", b"compared", "hits", b"hits", "misses", b"misses", "model", b"model", "saved_nanos", b"saved_nanos", "saved_tokens", b"saved_tokens", "shared", b"shared", "stale", b"stale", "stored", b"stored", "wrong", b"wrong"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
