@@ -7,6 +7,7 @@ from functools import cached_property
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.secrets import secrets_of
 from services.llm.wires.anthropic import AnthropicWire
+from services.llm.wires.gemini import GeminiWire
 from services.llm.wires.openai import AzureWire, OpenAiWire
 from services.llm.wires.wire import Wire
 
@@ -15,6 +16,7 @@ WIRES: Mapping[EngineKind, Wire] = {
     EngineKind.OPENAI: OPENAI,
     EngineKind.AZURE: AzureWire(),
     EngineKind.ANTHROPIC: AnthropicWire(),
+    EngineKind.GEMINI: GeminiWire(),
 }
 OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "headworks"}
 

@@ -16,6 +16,7 @@ class EngineKind(StrEnum):
     OPENAI = "openai"  # an upstream that speaks OpenAI's chat completions
     AZURE = "azure"  # OpenAI's at Azure: other URLs, another header for the key
     ANTHROPIC = "anthropic"  # Anthropic's Messages
+    GEMINI = "gemini"  # Google's generateContent
     EXTRACTIVE = "extractive"  # quotes from passages, no language model
     ROUTE = "route"  # other models of the catalogue
 
@@ -29,7 +30,7 @@ class Capability(StrEnum):
 
 
 ALL = frozenset(Capability)
-UPSTREAMS = frozenset((EngineKind.OPENAI, EngineKind.AZURE, EngineKind.ANTHROPIC))
+UPSTREAMS = frozenset((EngineKind.OPENAI, EngineKind.AZURE, EngineKind.ANTHROPIC, EngineKind.GEMINI))
 """Those that are asked over HTTP. Whatever their wire, all but that reads OpenAI's form."""
 ANY_FIELD = "*"
 """In `passes`: every field goes on."""

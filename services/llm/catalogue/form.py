@@ -20,7 +20,11 @@ _OUR_HEADERS = {
 }  # fmt: skip
 _APART = {"generator", "price", "sampling", "capabilities", "priority", "model", "breaker"}
 # Unless the file says otherwise; all there are of others.
-_CAPABLE = {EngineKind.EXTRACTIVE: frozenset[Capability](), EngineKind.ANTHROPIC: frozenset((Capability.TOOLS,))}
+_CAPABLE = {
+    EngineKind.EXTRACTIVE: frozenset[Capability](),
+    EngineKind.ANTHROPIC: frozenset((Capability.TOOLS,)),
+    EngineKind.GEMINI: frozenset((Capability.TOOLS, Capability.JSON_SCHEMA)),
+}
 _OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes")
 
 

@@ -70,6 +70,8 @@ def event(value: Any) -> bytes:
     return b"data: %s\n\n" % orjson.dumps(value)
 
 
+EXTRA = "extra_content"
+"""The field of a call with what only the provider reads; it goes back to it with the call."""
 DONE = b"data: [DONE]\n\n"
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 

@@ -164,12 +164,12 @@ def _part(part: object, path: str, thoughts: bool) -> Json:
         return {"type": "text", "text": fields.maybe_text(part, "text", f"{path}.")}
     if kind == "refusal":
         return {"type": "text", "text": fields.maybe_text(part, "refusal", f"{path}.")}
-    if kind == "input_image" and part.get("image_url"):
+    if kind == "input_image" and part.get("image_url") and not thoughts:
         fields.known(part, ("type", "image_url", "detail", "prompt_cache_breakpoint"), f"{path}.")
         detail = fields.maybe_text(part, "detail", f"{path}.")
         url = fields.text(part, "image_url", f"{path}.")
         return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
-    if kind == "input_file" and part.get("file_data"):
+    if kind == "input_file" and part.get("file_data") and not thoughts:
         fields.known(part, ("type", "file_data", "filename", "prompt_cache_breakpoint"), f"{path}.")
         file = {name: fields.text(part, name, f"{path}.") for name in ("filename", "file_data") if part.get(name)}
         return {"type": "file", "file": file}
