@@ -21,7 +21,7 @@ WORKERS ?= 2
 TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test check breaking format generate googleapis bench bench-gateway bench-cache bench-llm bench-quality bench-ingest bench-settle bench-documents bench-routes bench-scale clean
+.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test clients check breaking format generate googleapis bench bench-gateway bench-cache bench-llm bench-quality bench-ingest bench-settle bench-documents bench-routes bench-scale clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -70,6 +70,10 @@ integration: tiny-llm ## run the tests with real servers, databases and processe
 
 e2e: tiny-llm ## run the tests of the whole mesh
 	@$(TESTS) tests/e2e
+
+clients: setup ## install the frameworks that the faces are tested by, in an environment of their own (600 MB)
+	$(BIN)/python -m venv .venv-clients
+	.venv-clients/bin/pip install --quiet -r tests/integration/gateway/faces/clients.txt
 
 test: tiny-llm ## run every test, end to end ones included
 	@$(TESTS)

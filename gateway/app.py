@@ -30,6 +30,7 @@ from gateway.faces.admin.assembly import add_servicers
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.callers import Callers
 from gateway.faces.guard.servicer import GuardServicer
+from gateway.faces.http.a2a.face import A2aFace
 from gateway.faces.http.anthropic.face import AnthropicFace
 from gateway.faces.http.assembly import http_server
 from gateway.faces.http.errors import status_of
@@ -197,7 +198,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         settings.mcp_origins,
     )
     await mcp.open(resources)
-    faces = (openai, responses, anthropic, *documents, mcp)
+    faces = (openai, responses, anthropic, *documents, mcp, A2aFace(orchestrator, runs))
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)

@@ -38,12 +38,14 @@ SETTLES_SECONDS = 2.0
 RECOVER_SECONDS = 9.0
 """What a breaker may take to try a target again."""
 TIMES_HEALTHY, COST_MS = 2.0, 0.05
+WARM_UP_SECONDS = 10.0
+"""Of each place: some workers take seconds for their first answer."""
 ROUTE = "steady"
 NOTES = (
     f"{CALLERS} callers, each asks again as soon as it is answered; an upstream begins its answer after 10 ms.",
     "failed: calls without an answer, from the moment of the fault on; a caller waits 30 s at most.",
     "Headworks: first_token_seconds 0.5, all else as it comes. LiteLLM: num_retries 3, stream_timeout and timeout "
-    "0.5, allowed_fails 3, cooldown_time 5.",
+    "2 (with 0.5 it fails when nothing does), allowed_fails 3, cooldown_time 5.",
     "the cost of a route: the same upstream as a model and as the one target of a route, in turn, one connection.",
 )
 EXAMPLES = """\
@@ -128,11 +130,11 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
             url, headers = stack.enter_context(litellm.running(deployments, say, ROUTER))
             places[LITELLM] = Place(url + canned.PATH, headers)
         for place in places.values():
-            place.healthy(3)
+            place.healthy(WARM_UP_SECONDS)
         return _measured(places, Faulty(upstreams[0]), mesh.url, key, options, say)
 
 
-ROUTER = {"num_retries": 3, "allowed_fails": 3, "cooldown_time": 5, "timeout": 0.5, "stream_timeout": 0.5}
+ROUTER = {"num_retries": 3, "allowed_fails": 3, "cooldown_time": 5, "timeout": 2, "stream_timeout": 2}
 
 
 def _catalogue(upstreams: list[FaultyUpstream], quick: str) -> Mapping[str, object]:

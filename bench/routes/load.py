@@ -41,8 +41,10 @@ class Load:
         return sum(not one.answered for one in self.asked)
 
     def first(self, since: float) -> Latencies:
-        """To the first token, of the answers to calls that were made from then on."""
-        return Latencies.of([one.first for one in self.asked if one.answered and one.at >= since])
+        """To the first token, of the answers to calls that were made from then on; where there is none, as long as a
+        caller waits."""
+        firsts = [one.first for one in self.asked if one.answered and one.at >= since]
+        return Latencies.of(firsts or [CALL_SECONDS])
 
 
 def run(url: str, headers: Mapping[str, str], model: str, callers: int, seconds: float) -> Load:

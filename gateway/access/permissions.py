@@ -90,6 +90,10 @@ HTTP: Mapping[str, Needs] = {
     "POST /v1/messages": nothing,
     "POST /v1/messages/count_tokens": nothing,
     "POST /mcp": nothing,
+    # The card of the only agent that the caller may call.
+    "GET /.well-known/agent-card.json": nothing,
+    "GET /a2a/{agent}/.well-known/agent-card.json": of_param("models.call", "agent"),
+    "POST /a2a/{agent}": of_param("models.call", "agent"),
     "GET /v1/models": plain("models.read:*"),
     "GET /v1/models/{model}": of_param("models.read", "model"),
     "POST /v1/files": plain("files.write:*"),

@@ -18,9 +18,9 @@ from services.llm.openai.alike import AlikeChunks
 from services.llm.openai.answer_form import CHUNK, AnswerForm
 from services.llm.openai.chunks import APART, Chunk, Json, usage_json
 from services.llm.openai.engine import completion, decode
-from services.llm.openai.events import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.openai.unreadable import written_in
 from services.llm.route_report import RouteReport
+from services.llm.sse import DONE, DONE_EVENT, EventReader, EventTooLong, data_of
 from services.llm.tokens import TokenTally
 from services.runtime.errors import DomainError
 

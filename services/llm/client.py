@@ -145,6 +145,8 @@ class UpstreamReply:
         self._silence_name = "first_byte_seconds"
         self._progress = 0
         self._taken: list[bytes] = []
+        self._reading = endpoint.wire.reading(endpoint.model)
+        self._translated_whole = False
         self._stream: AsyncGenerator[bytes, None] | None = None
         self._ahead: list[bytes] = []
 
@@ -185,11 +187,17 @@ class UpstreamReply:
         connection = self._response.connection
         if connection is not None and connection.protocol is not None:
             connection.protocol.read_timeout = None  # it takes any byte for life
+        reading = self._reading
         with self._translated(), self._silence as silence:
             async for portion in self._response.content.iter_any():
                 silence.waiting(False)
-                yield portion
+                if reading is None:
+                    yield portion
+                elif events := self._read(reading.feed, portion):
+                    yield events
                 silence.waiting(True)
+        if reading is not None and (events := self._read(reading.end)):
+            yield events
 
     def progress(self, chunks: int, ending: bool) -> None:
         """Report of a stream how many chunks have come, and whether the answer has its end. Comments are no life: what
@@ -204,6 +212,13 @@ class UpstreamReply:
 
     async def whole(self, most: int = MOST_BYTES) -> bytes:
         """The body. Raises the same, and UpstreamBroken where it has more than `most` bytes."""
+        body = await self.raw(most)
+        if self._reading is not None and not self._translated_whole:
+            self._taken, self._translated_whole = [self._read(self._reading.whole, body)], True
+        return self.taken
+
+    async def raw(self, most: int = MOST_BYTES) -> bytes:
+        """The body as the provider has written it. Raises the same."""
         size = 0
         with self._translated():
             async for portion in self._response.content.iter_any():
@@ -212,6 +227,12 @@ class UpstreamReply:
                 if size > most:
                     raise errors.broken(self.endpoint, f"has more than {most} bytes")
         return self.taken
+
+    def _read(self, read: Callable[..., bytes], *what: bytes) -> bytes:
+        try:
+            return read(*what)
+        except ValueError as error:  # what its wire does not know
+            raise errors.broken(self.endpoint, str(error)) from error
 
     @property
     def taken(self) -> bytes:
@@ -295,7 +316,7 @@ class HttpClient:
         if response.status == OK:
             return response
         try:
-            said = await UpstreamReply(endpoint, response, until <= ends).whole(ERROR_BYTES)
+            said = await UpstreamReply(endpoint, response, until <= ends).raw(ERROR_BYTES)
         except DomainError:
             said = b""
         finally:
@@ -309,6 +330,7 @@ class HttpClient:
         if self._session is None:
             raise RuntimeError("the client is not open")
         _sending.set(sending)
+        prepared = endpoint.wire.prepare(endpoint.url, endpoint.headers, body)
         for again in (True, False):
             sending.at, left = None, max(ends - time.monotonic(), LEAST_SECONDS)  # 0 would mean for ever
             timeout = aiohttp.ClientTimeout(
@@ -319,9 +341,9 @@ class HttpClient:
             )
             try:
                 return await self._session.post(
-                    endpoint.url,
-                    data=body,
-                    headers=endpoint.headers,
+                    prepared.url,
+                    data=prepared.body,
+                    headers=prepared.headers,
                     timeout=timeout,
                     allow_redirects=False,
                     proxy=endpoint.proxy or None,

@@ -4,9 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.secrets import secrets_of
+from services.llm.wires.anthropic import AnthropicWire
+from services.llm.wires.gemini import GeminiWire
+from services.llm.wires.openai import AzureWire, OpenAiWire
+from services.llm.wires.wire import Wire
 
+OPENAI = OpenAiWire()
+WIRES: Mapping[EngineKind, Wire] = {
+    EngineKind.OPENAI: OPENAI,
+    EngineKind.AZURE: AzureWire(),
+    EngineKind.ANTHROPIC: AnthropicWire(),
+    EngineKind.GEMINI: GeminiWire(),
+}
 OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "headworks"}
 
 
@@ -17,7 +28,7 @@ class ModelEndpoint:
 
     `timeout` is for a whole answer, `first_byte_seconds` for its beginning, `idle_seconds` for each silence after
     that. `proxy` is the URL of an HTTP proxy on the way; empty for none. `limit_field` is the upstream's name for the
-    most tokens of an answer.
+    most tokens of an answer. `wire`: how its provider is spoken to.
     """
 
     name: str
@@ -32,6 +43,7 @@ class ModelEndpoint:
     idle_seconds: float = 60.0
     proxy: str = ""
     limit_field: str = "max_tokens"
+    wire: Wire = OPENAI
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -41,12 +53,12 @@ class ModelEndpoint:
 
 def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelEndpoint:
     """The endpoint of an upstream's entry; `key` is the upstream's, if it takes one."""
-    authorization = {"authorization": f"Bearer {key}"} if key else {}
+    wire = WIRES[entry.engine]
     return ModelEndpoint(
         entry.name,
-        f"{entry.base_url.rstrip('/')}/chat/completions",
+        wire.url(entry),
         entry.model,
-        OUR_HEADERS | authorization | dict(entry.headers),
+        {**OUR_HEADERS, **wire.headers(key), **entry.headers},
         entry.api_key_env or entry.api_key_file,
         entry.context_length,
         entry.timeout,
@@ -55,4 +67,5 @@ def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelE
         entry.idle_seconds,
         proxy,
         entry.limit_field,
+        wire,
     )

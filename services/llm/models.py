@@ -126,7 +126,7 @@ class ModelFactory:
         return self._targets.setdefault(entry.name, Target(entry))
 
     def _upstream(self, entry: CatalogueEntry) -> OpenAiEngine:
-        if entry.engine is not EngineKind.OPENAI:
+        if not entry.upstream:
             raise ValueError(f"nothing here runs the engine {entry.engine} of the model {entry.name!r}")
         endpoint = endpoint_of(entry, key_of(entry, self._secret), proxy_of(entry.base_url))
         return OpenAiEngine(self._client, endpoint)

@@ -4,7 +4,8 @@ from typing import Any
 
 import orjson
 
-from services.llm.openai.request import BESIDE, EXTRA, LONGEST_BESIDE, REASONING
+from services.llm.openai.request import BESIDE, LONGEST_BESIDE, REASONING
+from services.llm.wires.wire import EXTRA
 from services.runtime.errors import InvalidArgument
 
 # Under this name in `extra_content`, where each maker has a name of its own, stands whether what was thought is wanted

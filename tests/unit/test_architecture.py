@@ -15,7 +15,7 @@ DOMAIN = (
     "services/runtime/language",
     "services/llm/chat.py", "services/llm/generation.py", "services/llm/tokens.py", "services/llm/price.py",
     "services/llm/catalogue/", "services/llm/openai/answer.py", "services/llm/openai/chunks.py",
-    "services/llm/openai/events.py", "services/llm/openai/leaves.py", "services/llm/openai/request.py",
+    "services/llm/openai/leaves.py", "services/llm/openai/request.py", "services/llm/wires/", "services/llm/faults.py",
 )  # fmt: skip
 # What every service may use, and what each of these may not: the runtime uses nothing of the model plane.
 LIBRARIES = ("services.runtime", "services.llm")
@@ -287,7 +287,7 @@ GOOD = [
     ("services/retrieval/store/a.py", "import qdrant_edge"),
     ("services/retrieval/store/b.py", "from qdrant_client import models"),
     ("services/control/settings.py", "import os\nos.environ['X']"),
-    ("gateway/calls/bare_answer.py", "from services.llm.openai import events"),
+    ("gateway/calls/bare_answer.py", "from services.llm.openai import words"),
     ("services/models/llm/service.py", "from services.llm.triton import protocol"),
     ("services/llm/client.py", "from services.runtime.errors import DomainError\nfrom services.llm import errors"),
     ("services/orchestrator/agents/work.py", "from services.llm.handle import ModelHandle"),

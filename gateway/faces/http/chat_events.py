@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import orjson
 
 from services.llm.openai.chunks import Json
-from services.llm.openai.events import DONE, data_of
+from services.llm.sse import DONE, data_of
 
 
 def chunks_of(data: bytes) -> Iterator[Json]:

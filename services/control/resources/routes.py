@@ -16,6 +16,7 @@ ALLOWED = (
     "grpc-timeout", "idempotency-key", "openai-organization", "openai-project", "openai-beta",
     "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access",
     "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id",
+    "a2a-version", "a2a-extensions",
     *(
         f"x-stainless-{name}"
         for name in (
@@ -33,6 +34,8 @@ EXPOSED = (
 HTTP_PATHS = "/v1/"
 MCP = "/mcp"
 """Where clients of the Model Context Protocol ask. A stream of its answer is silent while a tool works."""
+A2A, A2A_CARD = "/a2a/", "/.well-known/agent-card.json"
+"""Where agents of others ask agents, and look for the card of one."""
 RERANK = "/v2/rerank"
 """Where clients of the second version of Cohere's API rerank."""
 UPLOADS = "/v1/files"
@@ -53,7 +56,8 @@ def routes(edge: Edge) -> Data:
     counts."""
     http = [_http(edge, _reading(verb), HTTP_REPEATABLE) for verb in ("GET", "HEAD")]
     http.append(_http(edge, {"path": UPLOADS}, UNSERVED, whole=False))
-    http += [_http(edge, {"path": path}, UNSERVED) for path in (RERANK, MCP)]
+    http += [_http(edge, {"path": path}, UNSERVED) for path in (RERANK, MCP, A2A_CARD)]
+    http.append(_http(edge, {"prefix": A2A}, UNSERVED))
     http.append(_http(edge, {"prefix": HTTP_PATHS}, UNSERVED))
     repeatable = [_grpc(edge, {"path": path}, REPEATABLE) for path in retryable(GATEWAY)]
     others = [_grpc(edge, {"prefix": prefix}, UNSERVED) for prefix in PACKAGES]

@@ -14,6 +14,9 @@ class EngineKind(StrEnum):
 
     TRITON = "triton"  # the model `llm` in the mesh's own Triton
     OPENAI = "openai"  # an upstream that speaks OpenAI's chat completions
+    AZURE = "azure"  # OpenAI's at Azure: other URLs, another header for the key
+    ANTHROPIC = "anthropic"  # Anthropic's Messages
+    GEMINI = "gemini"  # Google's generateContent
     EXTRACTIVE = "extractive"  # quotes from passages, no language model
     ROUTE = "route"  # other models of the catalogue
 
@@ -27,6 +30,8 @@ class Capability(StrEnum):
 
 
 ALL = frozenset(Capability)
+UPSTREAMS = frozenset((EngineKind.OPENAI, EngineKind.AZURE, EngineKind.ANTHROPIC, EngineKind.GEMINI))
+"""Those that are asked over HTTP. Whatever their wire, all but that reads OpenAI's form."""
 ANY_FIELD = "*"
 """In `passes`: every field goes on."""
 
@@ -46,13 +51,13 @@ class CatalogueEntry:
     """A model that can be asked by `name`.
 
     `bare`: the gateway answers chat completions of it by itself, without a run. `model` is its name at the upstream,
-    `lora` an adapter of Triton's model. `api_key_env` names the variable with the upstream's key, `api_key_file` a file
-    with it; `headers` are further ones. `context_length`: tokens read and written in sum, 0 for unknown.
-    `answer_tokens`: what an answer without a limit is expected to have; `longest_answer`: the most that the model
-    writes, 0 for unknown; `limit_field`: under what name it takes that. `passes`: fields of callers that go
-    on to the upstream beside those that always do. `sampling` holds where the caller says nothing; `priority`, if any,
-    holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue` more may wait,
-    `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
+    `lora` an adapter of Triton's model, `api_version` that of Azure's API. `api_key_env` names the variable with the
+    upstream's key, `api_key_file` a file with it; `headers` are further ones. `context_length`: tokens read and written
+    in sum, 0 for unknown. `answer_tokens`: what an answer without a limit is expected to have; `longest_answer`: the
+    most that the model writes, 0 for unknown; `limit_field`: under what name it takes that. `passes`: fields of callers
+    that go on to the upstream beside those that always do. `sampling` holds where the caller says nothing; `priority`,
+    if any, holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue` more may
+    wait, `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
     `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin the answer, and between two parts of
     it.
     """
@@ -64,6 +69,7 @@ class CatalogueEntry:
     model: str = ""
     lora: str = ""
     base_url: str = ""
+    api_version: str = ""
     api_key_env: str = ""
     api_key_file: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -87,9 +93,14 @@ class CatalogueEntry:
     breaker: BreakerSpec = BreakerSpec()
 
     @property
+    def upstream(self) -> bool:
+        """Whether it is asked over HTTP."""
+        return self.engine in UPSTREAMS
+
+    @property
     def places(self) -> int:
         """Generations under way at once: each to an upstream has a connection of its own."""
-        return min(self.concurrency, self.connections) if self.engine is EngineKind.OPENAI else self.concurrency
+        return min(self.concurrency, self.connections) if self.upstream else self.concurrency
 
     def cost_nanos(self, tokens: TokenCounts) -> int:
         """What the tokens cost, in billionths of the catalogue's currency, rounded up."""

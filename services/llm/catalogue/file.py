@@ -31,7 +31,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from services.llm.catalogue.entry import CatalogueEntry, EngineKind
+from services.llm.catalogue.entry import UPSTREAMS, CatalogueEntry, EngineKind
 from services.llm.catalogue.form import CatalogueForm, ModelForm, RouteForm, UpstreamsForm
 from services.llm.catalogue.route import RouteSpec
 from services.runtime import strict_yaml
@@ -141,7 +141,7 @@ def _wrong_target(route: RouteForm, target: str, models: Mapping[str, ModelForm]
         return f"there is no model {target!r} that the gateway can ask" if route.bare else ""
     if model.generator is EngineKind.EXTRACTIVE:
         return f"{target!r} only quotes from passages: it cannot answer in place of a language model"
-    if route.bare and model.generator is not EngineKind.OPENAI:
+    if route.bare and model.generator not in UPSTREAMS:
         return f"{target!r} is no upstream: a bare route is asked by the gateway, which knows only those"
     return ""
 

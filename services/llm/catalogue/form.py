@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.llm.catalogue.entry import ALL, BreakerSpec, Capability, CatalogueEntry, EngineKind
+from services.llm.catalogue.entry import ALL, UPSTREAMS, BreakerSpec, Capability, CatalogueEntry, EngineKind
 from services.llm.catalogue.route import HedgeSpec, RouteSpec, TargetSpec
 from services.llm.chat import Priority, Sampling
 from services.llm.faults import Fault, Remedy
@@ -19,6 +19,12 @@ _OUR_HEADERS = {
     "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding",
 }  # fmt: skip
 _APART = {"generator", "price", "sampling", "capabilities", "priority", "model", "breaker"}
+# Unless the file says otherwise; all there are of others.
+_CAPABLE = {
+    EngineKind.EXTRACTIVE: frozenset[Capability](),
+    EngineKind.ANTHROPIC: frozenset((Capability.TOOLS,)),
+    EngineKind.GEMINI: frozenset((Capability.TOOLS, Capability.JSON_SCHEMA)),
+}
 _OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes")
 
 
@@ -83,6 +89,7 @@ class ModelForm(Strict):
     model: str = ""
     lora: str = ""
     base_url: BaseUrl = ""
+    api_version: str = Field("", pattern=r"^[A-Za-z0-9.-]{0,32}$")
     api_key_env: Variable = ""
     api_key_file: str = ""
     headers: Headers = {}
@@ -109,12 +116,14 @@ class ModelForm(Strict):
     def _consistent(self) -> Self:
         if self.generator is EngineKind.ROUTE:
             raise ValueError("a route stands under `routes:`, not among the models")
-        upstream = self.generator is EngineKind.OPENAI
+        upstream = self.generator in UPSTREAMS
         if upstream and not self.base_url:
-            raise ValueError("a model with `generator: openai` needs a base_url")
+            raise ValueError(f"a model with `generator: {self.generator}` needs a base_url")
         for name in _OF_UPSTREAMS:
             if getattr(self, name) and not upstream:
-                raise ValueError(f"{name} goes with `generator: openai`")
+                raise ValueError(f"{name} goes with an upstream, such as `generator: openai`")
+        if self.api_version and self.generator is not EngineKind.AZURE:
+            raise ValueError("api_version goes with `generator: azure`")
         if self.lora and self.generator is not EngineKind.TRITON:
             raise ValueError("lora goes with `generator: triton`")
         if self.api_key_env and self.api_key_file:
@@ -124,7 +133,7 @@ class ModelForm(Strict):
     def entry(self) -> CatalogueEntry:
         capabilities = self.capabilities
         if capabilities is None:
-            capabilities = frozenset() if self.generator is EngineKind.EXTRACTIVE else ALL
+            capabilities = _CAPABLE.get(self.generator, ALL)
         given = self.model_dump(exclude=_APART)
         return CatalogueEntry(
             **given,

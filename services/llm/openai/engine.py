@@ -13,9 +13,9 @@ from services.llm.generation import Generation, Lost, Piece, Said, Thought
 from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
 from services.llm.openai.chunks import Chunk, MalformedChunk, Mend
-from services.llm.openai.events import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.openai.form import restore
 from services.llm.openai.unreadable import written_in
+from services.llm.sse import DONE, LONGEST, EventReader, EventTooLong, data_of
 from services.llm.time_left import time_left
 from services.llm.tokens import estimate_prompt, prompt_texts
 from services.runtime.errors import DomainError

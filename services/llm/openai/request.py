@@ -17,10 +17,11 @@ from services.llm.chat import (
     ToolChoice,
 )
 from services.llm.generation import Generation
+from services.llm.wires.wire import EXTRA
 
 _ROLES = {Role.SYSTEM: "system", Role.USER: "user", Role.ASSISTANT: "assistant", Role.TOOL: "tool"}
 _CHOICES = {Choice.AUTO: "auto", Choice.NONE: "none", Choice.REQUIRED: "required"}
-EXTRA, REASONING = "extra_content", "reasoning_content"
+REASONING = "reasoning_content"
 """What goes back with a call, and with the message of the first: Google's servers want this, and DeepSeek's that."""
 BESIDE = (EXTRA, "provider_specific_fields", "signature", "thought_signature")
 """Fields of a call that go back with it. Others are by proxies before such servers."""

@@ -12,10 +12,10 @@ from services.llm.client import UpstreamReply
 from services.llm.handle import BareHandle, BareReply, Wire
 from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import completion, decode
-from services.llm.openai.events import DONE, EventReader, EventTooLong, data_of
 from services.llm.routing.judging import fault_of
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
+from services.llm.sse import DONE, EventReader, EventTooLong, data_of
 from services.llm.time_left import Deadline
 from services.runtime.errors import DomainError
 

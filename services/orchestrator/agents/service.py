@@ -27,6 +27,7 @@ class RegisteredAgent:
     shipped: bool
     unavailable: str
     models: tuple[str, ...] = ()
+    a2a: bool = False
 
 
 class AgentService:
@@ -128,6 +129,7 @@ class AgentService:
             False,
             self._registry.unavailable(spec),
             self._registry.models_of(spec),
+            spec.a2a,
         )
 
     def _shipped(self, name: str) -> RegisteredAgent:

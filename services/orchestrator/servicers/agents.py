@@ -63,6 +63,7 @@ def agent(kept: RegisteredAgent) -> agent_pb2.Agent:
         shipped=kept.shipped,
         unavailable=kept.unavailable,
         models=kept.models,
+        a2a=kept.a2a,
     )
 
 

@@ -19,7 +19,7 @@ from bench.load import h2load
 from gateway.guard import policy
 from services.llm.catalogue import file as catalogue
 from services.llm.openai.chunks import read
-from services.llm.openai.events import EventReader, data_of
+from services.llm.sse import EventReader, data_of
 
 TARGET = HttpTarget("http://127.0.0.1:1/v1/chat/completions", b"{}", {"authorization": "Bearer k"})
 SAID = """finished in 1.0s

@@ -17,7 +17,7 @@ from services.control.edge import Edge
 from services.control.resources import CDS, EDS, LDS, RDS, Resource, edge_resources, mesh_resources
 from services.control.resources.listener import internal_headers
 from services.control.resources.retries import ADMIN, HTTP_REPEATABLE, REPEATABLE, UNSERVED, retryable
-from services.control.resources.routes import HTTP_PATHS, LIVE, MCP, PACKAGES, READY, RERANK, UPLOADS
+from services.control.resources.routes import A2A, A2A_CARD, HTTP_PATHS, LIVE, MCP, PACKAGES, READY, RERANK, UPLOADS
 from services.control.topology import SERVICES, Endpoint, Topology
 
 ZERO = Endpoint("orchestrator-0", "127.0.0.1", 9000)
@@ -135,7 +135,7 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
     assert [(one.match.path, one.direct_response.status) for one in alive] == [(LIVE, 200)]
     assert {route.route.cluster for route in routes if route not in alive} == {"gateway", "gateway-http"}
     prefixes = [route.match.prefix for route in routes if route.match.prefix]
-    assert sorted(prefixes) == sorted([*PACKAGES, *PACKAGES, HTTP_PATHS, HTTP_PATHS, HTTP_PATHS])
+    assert sorted(prefixes) == sorted([*PACKAGES, *PACKAGES, HTTP_PATHS, HTTP_PATHS, HTTP_PATHS, A2A])
     assert not any("control" in route.match.path + route.match.prefix for route in routes)
 
 
@@ -146,6 +146,8 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
         ("POST", "/v1/embeddings", UNSERVED),
         ("POST", "/v2/rerank", UNSERVED),
         ("POST", "/mcp", UNSERVED),
+        ("POST", "/a2a/rag", UNSERVED),
+        ("GET", "/.well-known/agent-card.json", UNSERVED),
         ("GET", "/mcp", UNSERVED),
         ("POST", "/v1/files", UNSERVED),
         ("GET", "/v1/files", HTTP_REPEATABLE),
@@ -161,7 +163,9 @@ def test_the_edge_leads_to_the_gateway_and_nowhere_else() -> None:
 def test_edge_retries(verb: str, path: str, retry_on: str) -> None:
     headers = {"method": verb, "content_type": "application/grpc-web+proto"}
     route = next(one for one in edge_routes() if matches(one.match, path, headers))
-    assert (route.route.cluster == "gateway-http") is path.startswith(("/v1/", "/v2/", "/mcp"))
+    assert (route.route.cluster == "gateway-http") is path.startswith(
+        ("/v1/", "/v2/", "/mcp", "/a2a/", "/.well-known/")
+    )
     assert list(route.route.retry_policy.retriable_status_codes) == [503] * (retry_on == HTTP_REPEATABLE)
     assert route.route.retry_policy.retry_on == retry_on
     assert route.route.retry_policy.num_retries.value == 3
@@ -196,7 +200,7 @@ def test_http_has_limits_and_grpc_only_its_callers() -> None:
         if route.match.headers and route.match.headers[0].string_match.exact == "OPTIONS":
             continue
         limit = route.route.max_stream_duration
-        is_http = route.match.prefix == HTTP_PATHS or route.match.path in (RERANK, UPLOADS, MCP)
+        is_http = route.match.prefix in (HTTP_PATHS, A2A) or route.match.path in (RERANK, UPLOADS, MCP, A2A_CARD)
         assert limit.max_stream_duration.ToSeconds() == 7 * is_http
         assert [one.header.value for one in route.request_headers_to_add] == ["7"] * is_http
         assert ("buffer" in route.typed_per_filter_config) is is_http

@@ -71,7 +71,7 @@ BAD = [
     ("[]", 1, "the file"),
     ("default: x", 1, "models"),
     ("models: 3", 1, "models"),
-    ("models:\n  - {name: b, generator: triton, bare: true}\n", 2, "goes with `generator: openai`"),
+    ("models:\n  - {name: b, generator: triton, bare: true}\n", 2, "goes with an upstream"),
     ("models: []\ndefault: x", 2, "there is no model 'x'"),
     ("models: []\ncurrency: euro", 2, "currency"),
     ("models: []\ncolour: red", 2, "colour"),
@@ -89,7 +89,7 @@ BAD = [
     (HEAD + "    passes: n\n", 5, "models[0].passes"),
     (HEAD + "    limit_field: words\n", 5, "models[0].limit_field"),
     (HEAD + "    longest_answer: -1\n", 5, "models[0].longest_answer"),
-    ("models:\n  - {name: b, generator: triton, passes: [n]}\n", 2, "goes with `generator: openai`"),
+    ("models:\n  - {name: b, generator: triton, passes: [n]}\n", 2, "goes with an upstream"),
     (HEAD + "    timeout: 1\n    timeout: 2\n", 6, "there twice"),
     (HEAD + "    api_key: hunter2\n", 5, "models[0].api_key"),
     (HEAD + "    api_key_env: a b\n", 5, "models[0].api_key_env"),
@@ -104,7 +104,7 @@ BAD = [
     (HEAD + "  - name: b c\n    generator: triton\n", 5, "models[1].name"),
     ("models:\n  - {name: b, generator: openai, base_url: 'http://h:port/v1'}\n", 2, "models[0].base_url"),
     ("models:\n  - {name: b, generator: openai, base_url: 'ftp://x'}\n", 2, "models[0].base_url"),
-    ("models:\n  - {name: b, generator: triton, base_url: 'http://x'}\n", 2, "goes with `generator: openai`"),
+    ("models:\n  - {name: b, generator: triton, base_url: 'http://x'}\n", 2, "goes with an upstream"),
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.llm.openai.events import EventReader, EventTooLong, data_of
+from services.llm.sse import EventReader, EventTooLong, data_of
 
 EVENTS = [b'data: {"a": 1}', b": comment", b"event: x\ndata: one\ndata: two", b"data: [DONE]"]
 

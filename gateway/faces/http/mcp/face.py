@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
+from gateway.faces.http.asgi import AsgiExchange
 from gateway.faces.http.errors import HttpError
-from gateway.faces.http.mcp.exchange import McpExchange
 from gateway.faces.http.mcp.in_flight import RequestsInFlight
 from gateway.faces.http.mcp.server import McpHandlers
 from gateway.faces.http.mcp.servers import ServerContents
@@ -86,7 +86,7 @@ class McpFace:
         _check(call.metadata, self._origins)
         message = _message(request.body)
         session = call.metadata.get(SESSION_KEY, "")[:LONGEST_SESSION]
-        exchange = McpExchange(call, session, message.get("id"))
+        exchange = AsgiExchange(call, message.get("id"), session)
         if message.get("method") == "initialize":
             call.headers[SESSION_KEY] = uuid.uuid4().hex
         elif message.get("method") == "notifications/cancelled":
@@ -95,10 +95,10 @@ class McpFace:
             async for body in bodies:
                 yield body
 
-    def _cancel(self, exchange: McpExchange, message: Mapping[str, Any]) -> None:
+    def _cancel(self, exchange: AsgiExchange, message: Mapping[str, Any]) -> None:
         params = message.get("params")
         request_id = params.get("requestId") if isinstance(params, dict) else None
-        if isinstance(request_id, str | int) and exchange.session:
+        if isinstance(request_id, str | int) and exchange.context:
             self._in_flight.cancel(exchange, request_id)
 
 

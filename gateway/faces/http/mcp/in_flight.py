@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from gateway.faces.http.mcp.exchange import McpExchange
+from gateway.faces.http.asgi import AsgiExchange
 
 RequestId = str | int
 # Whose it is, in which session, and its id: types count, "1" is not 1.
@@ -20,10 +20,10 @@ class RequestsInFlight:
         self._scopes: dict[_Key, anyio.CancelScope] = {}
 
     @contextmanager
-    def held(self, exchange: McpExchange, request_id: RequestId | None) -> Iterator[anyio.CancelScope]:
+    def held(self, exchange: AsgiExchange, request_id: RequestId | None) -> Iterator[anyio.CancelScope]:
         """Around the work for a request. What cancels it ends the block, and `cancel_called` says so."""
         with anyio.CancelScope() as scope:
-            if not exchange.session or request_id is None:
+            if not exchange.context or request_id is None:
                 yield scope
                 return
             key = _key(exchange, request_id)
@@ -33,7 +33,7 @@ class RequestsInFlight:
             finally:
                 self._scopes.pop(key, None)
 
-    def cancel(self, exchange: McpExchange, request_id: RequestId) -> bool:
+    def cancel(self, exchange: AsgiExchange, request_id: RequestId) -> bool:
         """Whether there was such a request of this caller's, in this process."""
         scope = self._scopes.get(_key(exchange, request_id))
         if scope is None:
@@ -42,7 +42,7 @@ class RequestsInFlight:
         return True
 
 
-def _key(exchange: McpExchange, request_id: RequestId) -> _Key:
+def _key(exchange: AsgiExchange, request_id: RequestId) -> _Key:
     who = exchange.call.identity
     owner = (who.tenant, who.subject, who.key) if who else ()
-    return owner, exchange.session, type(request_id), request_id
+    return owner, exchange.context, type(request_id), request_id

@@ -1,8 +1,6 @@
 """The gateway as an MCP server: the protocol's requests to the sources of tools, and their errors back."""
 
-import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -14,18 +12,16 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 
-from gateway.calls.call import time_left
-from gateway.faces.http.mcp.errors import code_of, error_json
-from gateway.faces.http.mcp.exchange import exchange_of
+from gateway.faces.http.asgi import exchange_of, in_time
 from gateway.faces.http.mcp.in_flight import RequestsInFlight
 from gateway.faces.http.mcp.servers import ServerContents
 from gateway.faces.http.mcp.tools import OfferedTool, ToolSource, failed
+from gateway.faces.http.rpc_errors import code_of, error_json
 from services.runtime.call import Call
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument, Unavailable
 from services.runtime.interceptors.standard import Errors
 from services.runtime.numerals import numeral
 from services.runtime.statuses import cut
-from services.runtime.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +157,7 @@ class McpHandlers:
         exchange = exchange_of(context.request)
         call = exchange.call
         with exchange.working(), self._in_flight.held(exchange, context.request_id):
-            return await self._errors.around(call, partial(_in_time, call, work))
+            return await self._errors.around(call, partial(in_time, call, work))
         call.code, call.reason = int(ErrorKind.CANCELLED), "CANCELLED"
         raise MCPError(CANCELLED, "the client has cancelled this request")
 
@@ -179,17 +175,6 @@ class ToolNotFound(DomainError):
 def rpc_error(error: DomainError) -> MCPError:
     """The error of a request that is no tool's call."""
     return MCPError(code_of(error), cut(error.message), error_json(error))
-
-
-async def _in_time(call: Call, work: Callable[[Call], Awaitable[T]]) -> T:
-    limit = asyncio.timeout(max(0.0, time_left(call)) if call.remaining < math.inf else None)
-    try:
-        async with limit:
-            return await work(call)
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise TimeLimit(call.limit_seconds, call.limit).passed("the call") from error
 
 
 async def _report(context: Context, numbers: Iterator[int], words: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import mcp_types as types
 
-from gateway.faces.http.mcp.errors import error_json
+from gateway.faces.http.rpc_errors import error_json
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
 from services.runtime.statuses import cut

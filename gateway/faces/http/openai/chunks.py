@@ -10,7 +10,7 @@ from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 
 from gateway.faces.http.openai.seen import Seen
 from services.llm.openai.chunks import Json
-from services.llm.openai.events import DONE_EVENT
+from services.llm.sse import DONE_EVENT
 
 _END = b"\n\n"
 _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'

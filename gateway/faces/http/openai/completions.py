@@ -8,7 +8,7 @@ from gateway.calls.bare_fields import HARMLESS, idle
 from gateway.faces.http.chat_events import chunks_of, is_over
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
-from services.llm.openai.events import DONE_EVENT
+from services.llm.sse import DONE_EVENT
 
 PASSED = frozenset((
     "model", "stream", "stream_options", "temperature", "top_p", "top_k", "min_p", "max_tokens", "stop", "seed", "n",

@@ -2,7 +2,7 @@
 
 import json
 
-from services.llm.openai.events import DONE_EVENT
+from services.llm.sse import DONE_EVENT
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 from services.runtime.statuses import cut
 

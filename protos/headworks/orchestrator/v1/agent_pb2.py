@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headworks/orchestrator/v1/agent.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x01\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04spec\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0f\n\x07shipped\x18\x08 \x01(\x08\x12\x13\n\x0bunavailable\x18\t \x01(\t\x12\x0e\n\x06models\x18\n \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%headworks/orchestrator/v1/agent.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04spec\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0f\n\x07shipped\x18\x08 \x01(\x08\x12\x13\n\x0bunavailable\x18\t \x01(\t\x12\x0e\n\x06models\x18\n \x03(\t\x12\x0b\n\x03\x61\x32\x61\x18\x0b \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headworks.orchestrator.v1.a
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AGENT']._serialized_start=102
-  _globals['_AGENT']._serialized_end=309
+  _globals['_AGENT']._serialized_end=322
 # @@protoc_insertion_point(module_scope)

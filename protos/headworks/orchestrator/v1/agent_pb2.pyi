@@ -35,6 +35,7 @@ class Agent(_message.Message):
     SHIPPED_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    A2A_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, by which it is run: 1 to 64 of a-z, 0-9, "-" and "_"."""
     version: _builtins.int
@@ -51,6 +52,8 @@ class Agent(_message.Message):
     """It comes with Headworks. A tenant's own agent of the same name stands before it."""
     unavailable: _builtins.str
     """Why it cannot run now, such as a model that is not served; empty where it can."""
+    a2a: _builtins.bool
+    """Its spec offers it to other agents, by the Agent2Agent protocol."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was applied; unset for an agent that comes with Headworks."""
@@ -72,10 +75,11 @@ class Agent(_message.Message):
         shipped: _builtins.bool = ...,
         unavailable: _builtins.str = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
+        a2a: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "digest", b"digest", "model", b"model", "models", b"models", "name", b"name", "shipped", b"shipped", "spec", b"spec", "unavailable", b"unavailable", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["a2a", b"a2a", "create_time", b"create_time", "description", b"description", "digest", b"digest", "model", b"model", "models", b"models", "name", b"name", "shipped", b"shipped", "spec", b"spec", "unavailable", b"unavailable", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

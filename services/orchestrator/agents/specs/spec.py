@@ -161,6 +161,7 @@ class AgentSpec(SpecPart):
     memory: MemorySpec = MemorySpec()
     sampling: SamplingSpec = SamplingSpec()
     guards: tuple[GuardWish, ...] = Field((), max_length=32)
+    a2a: bool = False
 
     @model_validator(mode="after")
     def _graders_once(self) -> "AgentSpec":

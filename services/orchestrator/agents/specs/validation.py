@@ -61,8 +61,9 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
 
 
 def digest(spec: AgentSpec) -> str:
-    """SHA-256 of what the spec means, in hexadecimal."""
-    return hashlib.sha256(orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """SHA-256 of what the spec means, in hexadecimal. That of a spec from before there was `a2a` stays."""
+    meaning = spec.model_dump(mode="json", exclude=None if spec.a2a else {"a2a"})
+    return hashlib.sha256(orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _read(text: str) -> YamlDocument:

@@ -182,6 +182,64 @@ async def test_calls_that_come_in_turns_are_items_one_behind_the_other(before: B
     assert called == [("a", "one", {"y": 2}), ("b", "two", {"x": 1}), ("c", "three", {})]
 
 
+CODING: list[Any] = [
+    {"type": "custom", "name": "patch", "description": "Changes a file.",
+     "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}},
+    {"type": "namespace", "name": "agents", "tools": [WEATHER]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tools_that_are_no_functions_are_asked_for_as_such(before: Before, stream: bool) -> None:
+    """Custom tools, whose input is a text, and functions in a namespace, as Codex has them."""
+    called = [
+        calling(0, id="c1", name="patch", arguments='{"input": "a\\nb"}'),
+        calling(1, id="c2", name="agents__weather", arguments='{"city": "Ulm"}'),
+    ]
+    first = (
+        fake.streams(delta(tool_calls=called), delta("tool_calls"), USAGE)
+        if stream
+        else whole({"content": None, "tool_calls": called}, "tool_calls")
+    )
+    gateway, upstream = await before(first, whole({"content": "Done."}))
+    async with client_of(gateway) as client:
+        ask = {"model": "small", "tools": CODING}
+        if stream:
+            response = check(await events_of(client, input="why?", **ask))
+        else:
+            response = await client.responses.create(input="why?", **ask)
+        patch, weather = response.output
+        assert (patch.type, patch.call_id, patch.name, patch.input) == ("custom_tool_call", "c1", "patch", "a\nb")
+        assert (weather.type, weather.name, weather.namespace) == ("function_call", "weather", "agents")
+        results = [
+            {"type": "custom_tool_call_output", "call_id": "c1", "output": "ok"},
+            {"type": "function_call_output", "call_id": "c2", "output": "Rain."},
+        ]
+        await client.responses.create(input=[{"role": "user", "content": "why?"}, *response.output, *results], **ask)
+    asked, again = upstream.bodies
+    described = [tool["function"] for tool in asked["tools"]]
+    assert [tool["name"] for tool in described] == ["patch", "agents__weather"]
+    assert "(lark):\nstart: /.+/" in described[0]["description"]
+    assert [call["function"] for call in again["messages"][1]["tool_calls"]] == [
+        {"name": "patch", "arguments": '{"input":"a\\nb"}'},
+        {"name": "agents__weather", "arguments": '{"city": "Ulm"}'},
+    ]
+    assert [message["content"] for message in again["messages"][2:]] == ["ok", "Rain."]
+
+
+async def test_what_instructs_at_the_beginning_is_one_message(before: Before) -> None:
+    gateway, upstream = await before(whole({"content": "Hi."}))
+    given = [
+        {"role": "developer", "content": "B"},
+        {"role": "user", "content": "u"},
+        {"role": "developer", "content": "C"},
+    ]
+    async with client_of(gateway) as client:
+        await client.responses.create(model="small", instructions="A", input=given)
+    said = [(message["role"], message["content"]) for message in upstream.bodies[0]["messages"]]
+    assert said == [("system", "A\n\nB"), ("user", "u"), ("system", "C")]
+
+
 async def test_an_answer_by_a_schema_by_the_packages_own_help(before: Before) -> None:
     class Person(BaseModel):
         name: str
@@ -226,7 +284,7 @@ async def test_all_items_of_a_conversation(before: Before) -> None:
         )  # fmt: skip
     [body] = upstream.bodies
     assert [message["role"] for message in body["messages"]] == [
-        "developer", "user", "assistant", "tool", "tool", "user", "assistant", "user",
+        "system", "user", "assistant", "tool", "tool", "user", "assistant", "user",
     ]  # fmt: skip
     told, look, called, one, two, shown, said, more = body["messages"]
     assert (told["content"], one["content"], two["content"]) == ("Be brief.", "one", "two")
@@ -410,6 +468,7 @@ async def test_an_error_after_the_first_comment_fails_the_response(before: Befor
         ({"include": ["message.output_text.logprobs"]}, "include"),
         ({"service_tier": "priority"}, "service_tier"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "namespace", "name": "a", "tools": [{"type": "web_search"}]}]}, "tools[0].tools[0].type"),
         ({"tools": [WEATHER], "tool_choice": {"type": "mcp", "server_label": "x"}}, "tool_choice.type"),
         ({"previous_response_id": "resp_x"}, "previous_response_id"),
         ({"conversation": "c", "previous_response_id": "resp_x"}, "conversation"),

@@ -160,6 +160,9 @@ def _mcp(method: str, **params: Any) -> Message:
 
 
 HTTP: dict[str, list[Attempt]] = {
+    "GET /.well-known/agent-card.json": [attempt(HttpBody(), "*")],
+    "GET /a2a/{agent}/.well-known/agent-card.json": [attempt(HttpBody(), "*")],
+    "POST /a2a/{agent}": [attempt(body(jsonrpc="2.0", id=1, method="SendMessage"), "*")],
     "POST /mcp": [
         attempt(_mcp("tools/list"), OK),
         attempt(_mcp("tools/call", name="ask_keeper", arguments={"question": QUESTION}), OK),

@@ -356,3 +356,14 @@ async def test_calls_are_counted_limited_and_on_record(servers: Servers, records
     found = [json.loads(record) for (record,) in await rows(records_url, "SELECT record FROM audit_records")]
     calls = [record for record in found if record.get("model") == "mcp/wiki/note"]
     assert [record["decision"] for record in calls] == ["allowed", "refused"]
+
+
+async def test_a_server_that_fails_again_and_again_is_left_alone(servers: Servers) -> None:
+    url = await servers.listen(app_of(wiki(Seen())))
+    gateway = await servers.gateway()
+    timeout: dict[str, Any] = {"timeout": {"nanos": 50_000_000}}
+    await servers.put(gateway, "wiki", f"{url}/mcp", **timeout)
+    async with client_of(gateway) as client:
+        said = [text_of(await client.call_tool("wiki_hang", {})) for _ in range(6)]
+    assert all(one.startswith("DEADLINE_EXCEEDED: ") for one in said[:5])
+    assert said[5].startswith("MCP_SERVER_UNAVAILABLE: the server wiki is left alone")

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.responses import tools
 from services.llm.openai.chunks import Json
 from services.llm.openai.request import BESIDE, REASONING
 
@@ -16,8 +17,8 @@ _TEXTS = ("input_text", "output_text", "text")
 # What does not go on bears on the item itself, or on OpenAI's cache.
 _ITEM = ("type", "id", "status")
 _MESSAGE = (*_ITEM, "role", "content", "phase")
-_CALL = (*_ITEM, "call_id", "name", "arguments", "parsed_arguments", *BESIDE)
-_RESULT = (*_ITEM, "call_id", "output", "name")
+_CALL = (*_ITEM, "call_id", "name", "namespace", "arguments", "input", "parsed_arguments", *BESIDE)
+_RESULT = (*_ITEM, "call_id", "output", "name", "namespace")
 _THOUGHT = (*_ITEM, "summary", "content", "encrypted_content")
 _PART = ("type", "text", "annotations", "logprobs", "prompt_cache_breakpoint", "parsed")
 SEEN_BELOW = "What the tool gives back is in the next message."
@@ -32,11 +33,17 @@ class _Messages:
         self._thought: list[str] = []
 
     def say(self, role: str, content: Any) -> None:
-        """A message of its own."""
+        """A message of its own; but what instructs at the beginning is one: many models take no other, and not by the
+        name of developer."""
         self._show()
         if role != "assistant":
             self._thought = []
-        self.made.append({"role": role, "content": content})
+        role = "system" if role == "developer" else role
+        first = self.made[0] if role == "system" and len(self.made) == 1 and self.made[0]["role"] == "system" else None
+        if first is not None and isinstance(first["content"], str) and isinstance(content, str):
+            first["content"] = f"{first['content']}\n\n{content}"
+        else:
+            self.made.append({"role": role, "content": content})
 
     def think(self, thought: str) -> None:
         """What was thought before what follows."""
@@ -95,10 +102,10 @@ def _take(under_way: _Messages, item: object, path: str) -> None:
             if role not in _ROLES:
                 raise BadRequest(f"{path}.role must be one of {', '.join(_ROLES)}", f"{path}.role")
             under_way.say(role, _joined(_parts(item.get("content"), f"{path}.content")))
-        case "function_call":
+        case "function_call" | "custom_tool_call":
             fields.known(item, _CALL, f"{path}.")
             under_way.call(_call(item, path))
-        case "function_call_output":
+        case "function_call_output" | "custom_tool_call_output":
             fields.known(item, _RESULT, f"{path}.")
             under_way.result(fields.text(item, "call_id", f"{path}."), *_result(item.get("output"), f"{path}.output"))
         case "reasoning":
@@ -109,13 +116,15 @@ def _take(under_way: _Messages, item: object, path: str) -> None:
 
 
 def _call(item: Json, path: str) -> Json:
+    name, custom = fields.text(item, "name", f"{path}."), item["type"] == "custom_tool_call"
+    given = fields.maybe_text(item, "input" if custom else "arguments", f"{path}.")
     return {
         **{name: value for name in BESIDE if (value := item.get(name))},
         "id": fields.text(item, "call_id", f"{path}."),
         "type": "function",
         "function": {
-            "name": fields.text(item, "name", f"{path}."),
-            "arguments": fields.maybe_text(item, "arguments", f"{path}."),
+            "name": tools.joined(name, fields.maybe_text(item, "namespace", f"{path}.")),
+            "arguments": tools.written(given) if custom else given,
         },
     }
 
@@ -155,12 +164,12 @@ def _part(part: object, path: str, thoughts: bool) -> Json:
         return {"type": "text", "text": fields.maybe_text(part, "text", f"{path}.")}
     if kind == "refusal":
         return {"type": "text", "text": fields.maybe_text(part, "refusal", f"{path}.")}
-    if kind == "input_image" and part.get("image_url"):
+    if kind == "input_image" and part.get("image_url") and not thoughts:
         fields.known(part, ("type", "image_url", "detail", "prompt_cache_breakpoint"), f"{path}.")
         detail = fields.maybe_text(part, "detail", f"{path}.")
         url = fields.text(part, "image_url", f"{path}.")
         return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
-    if kind == "input_file" and part.get("file_data"):
+    if kind == "input_file" and part.get("file_data") and not thoughts:
         fields.known(part, ("type", "file_data", "filename", "prompt_cache_breakpoint"), f"{path}.")
         file = {name: fields.text(part, name, f"{path}.") for name in ("filename", "file_data") if part.get(name)}
         return {"type": "file", "file": file}

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.faces.http.answer_blocks import AnswerBlocks, Kind, Move, Step
+from gateway.faces.http.answer_blocks import AnswerBlocks, Block, Kind, Move, Step
 from gateway.faces.http.chat_events import choice_of, chunks_of, is_over
 from gateway.faces.http.comments import comment
 from gateway.faces.http.message import StreamForm
@@ -23,6 +23,7 @@ _TEXTS: Mapping[Kind, str] = {
     Kind.REFUSAL: "response.refusal",
     Kind.CALL: "response.function_call_arguments",
 }
+_CUSTOM = "response.custom_tool_call_input"
 # Under what name the whole text stands in the event that ends it.
 _WHOLE: Mapping[Kind, str] = {Kind.THOUGHT: "text", Kind.TEXT: "text", Kind.REFUSAL: "refusal", Kind.CALL: "arguments"}
 
@@ -73,7 +74,7 @@ class ResponseEvents:
         status, why = words.ending(self._last)
         calls = self._last.get("finish_reason") != "content_filter"
         out = self._written(self._blocks.end(calls), status)
-        items = words.output(self._blocks.blocks, self._id, status)
+        items = words.output(self._asked, self._blocks.blocks, self._id, status)
         more: Json = {"incomplete_details": why, "usage": words.usage_json(self._usage)}
         if self._headworks is not None:
             more["headworks"] = self._headworks
@@ -84,7 +85,9 @@ class ResponseEvents:
         """The event that ends the response with an error."""
         told = orjson.loads(errors.body(error))["error"]
         begin = [] if self._answer else self._begin({"id": uuid.uuid4().hex})
-        items = words.output([block for block in self._blocks.blocks if block.begun], self._id, words.INCOMPLETE)
+        items = words.output(
+            self._asked, [block for block in self._blocks.blocks if block.begun], self._id, words.INCOMPLETE
+        )
         response = words.response_json(self._asked, self._answer, words.FAILED, items, error=told)
         return b"".join([*begin, self._event("response.failed", response=response)])
 
@@ -108,11 +111,13 @@ class ResponseEvents:
         marks: Json = {"logprobs": []} if kind is Kind.TEXT else {}
         match move.step:
             case Step.BEGIN:
-                item = words.item_json(block, move.number, self._id, words.IN_PROGRESS)
+                item = words.item_json(self._asked, block, move.number, self._id, words.IN_PROGRESS)
                 out = [self._event("response.output_item.added", **at, item=item)]
                 if kind is not Kind.CALL:
                     out.append(self._event("response.content_part.added", **place, part=words.part_json(block, "")))
                 return out
+            case Step.ADD if self._is_custom(block):
+                return []
             case Step.ADD:
                 return [self._event(f"{_TEXTS[kind]}.delta", **place, delta=move.value, **marks)]
             case Step.CITE:
@@ -120,13 +125,25 @@ class ResponseEvents:
                 cited = {"annotation_index": number, "annotation": words.annotation(move.value)}
                 return [self._event("response.output_text.annotation.added", **place, **cited)]
         last = move.number == len(self._blocks.blocks) - 1
-        item = words.item_json(block, move.number, self._id, status if last else words.COMPLETED)
-        whole = item["arguments"] if kind is Kind.CALL else block.text
-        named = {"name": block.name} if kind is Kind.CALL else {}
-        out = [self._event(f"{_TEXTS[kind]}.done", **place, **named, **{_WHOLE[kind]: whole}, **marks)]
+        item = words.item_json(self._asked, block, move.number, self._id, status if last else words.COMPLETED)
+        if self._is_custom(block):
+            text = item["input"]
+            out = [
+                self._event(f"{_CUSTOM}.delta", **place, delta=text),
+                self._event(f"{_CUSTOM}.done", **place, input=text),
+            ]
+        else:
+            whole = item["arguments"] if kind is Kind.CALL else block.text
+            named = {"name": item["name"]} if kind is Kind.CALL else {}
+            out = [self._event(f"{_TEXTS[kind]}.done", **place, **named, **{_WHOLE[kind]: whole}, **marks)]
         if kind is not Kind.CALL:
             out.append(self._event("response.content_part.done", **place, part=item["content"][0]))
         return [*out, self._event("response.output_item.done", **at, item=item)]
+
+    def _is_custom(self, block: Block) -> bool:
+        """Whether it calls a tool whose input is a text: of that no part is known before all of it."""
+        tool = self._asked.named.get(block.name)
+        return tool is not None and tool.custom
 
     def _event(self, kind: str, **fields: Any) -> bytes:
         self._sequence += 1

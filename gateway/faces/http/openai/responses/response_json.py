@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.faces.http.answer_blocks import AnswerBlocks, Block, Kind
 from gateway.faces.http.chat_events import choice_of
+from gateway.faces.http.openai.responses import tools
 from gateway.faces.http.openai.responses.response_request import ResponseRequest
 from services.llm.openai.calls import NO_ARGUMENTS
 from services.llm.openai.chunks import Json
@@ -45,25 +46,24 @@ def annotation(given: Json) -> Json:
     return {"type": "url_citation", **(given.get("url_citation") or given)}
 
 
-def item_json(block: Block, number: int, response: str, status: str) -> Json:
+def item_json(asked: ResponseRequest, block: Block, number: int, response: str, status: str) -> Json:
     """A block as an item; one that has just begun is empty."""
     begins = status == IN_PROGRESS
     head = {"id": item_id(block.kind, response, number), "status": status}
     if block.kind is Kind.CALL:
         arguments = "" if begins else block.text or NO_ARGUMENTS
-        call = {"type": "function_call", "call_id": block.id, "name": block.name, "arguments": arguments}
-        return {**block.beside, **head, **call}
+        return {**block.beside, **head, **tools.call_json(block.id, block.name, arguments, asked.named)}
     content = [] if begins else [part_json(block, block.text)]
     if block.kind is Kind.THOUGHT:
         return {**head, "type": "reasoning", "summary": [], "content": content}
     return {**head, "type": "message", "role": "assistant", "content": content}
 
 
-def output(blocks: list[Block], response: str, status: str) -> list[Json]:
+def output(asked: ResponseRequest, blocks: list[Block], response: str, status: str) -> list[Json]:
     """All items. Where the response is not whole, the last one is not."""
     last = len(blocks) - 1
     return [
-        item_json(block, number, response, status if number == last else COMPLETED)
+        item_json(asked, block, number, response, status if number == last else COMPLETED)
         for number, block in enumerate(blocks)
     ]
 
@@ -130,7 +130,7 @@ def whole(completion: Json, asked: ResponseRequest) -> Json:
     blocks = AnswerBlocks()
     blocks.take(choice.get("message") or {})
     status, why = ending(choice)
-    items = output(blocks.blocks, response_id(completion.get("id")), status)
+    items = output(asked, blocks.blocks, response_id(completion.get("id")), status)
     more: Json = {"incomplete_details": why, "usage": usage_json(completion.get("usage"))}
     if "headworks" in completion:
         more["headworks"] = completion["headworks"]

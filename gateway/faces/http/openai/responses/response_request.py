@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from gateway.calls import bare_fields
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
-from gateway.faces.http.openai.responses import items
+from gateway.faces.http.openai.responses import items, tools
+from gateway.faces.http.openai.responses.tools import CallersTool, CallersTools
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 
 KNOWN = frozenset((
     "model", "input", "instructions", "stream", "stream_options", "temperature", "top_p", "max_output_tokens", "tools",
     "tool_choice", "parallel_tool_calls", "text", "reasoning", "metadata", "previous_response_id", "conversation",
-    "store", "include", "truncation", "service_tier", "background",
+    "store", "include", "truncation", "service_tier", "background", "client_metadata",
 ))  # fmt: skip
 _AS_IT_IS = (
     "temperature", "top_p", "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
@@ -35,7 +36,7 @@ MOST_TOKENS = (1 << 31) - 1
 class ResponseRequest:
     """`chat`: the same as a chat completion; `body`: as it came, for the response says much of it again. `previous`:
     the response that this one goes on from; `session_id`: the session that the caller names. `store`: as it is
-    asked for."""
+    asked for. `named`: see CallersTools."""
 
     chat: Json
     body: Json
@@ -44,6 +45,7 @@ class ResponseRequest:
     store: bool | None
     previous: str
     session_id: str
+    named: Mapping[str, CallersTool]
 
 
 def parse(body: Json, entry: CatalogueEntry | None) -> ResponseRequest:
@@ -57,8 +59,9 @@ def parse(body: Json, entry: CatalogueEntry | None) -> ResponseRequest:
     most = fields.integer(body, "max_output_tokens", 1, MOST_TOKENS)
     if most is not None:
         chat["max_tokens" if entry is None else entry.limit_field] = most
-    if described := _tools(body):
-        chat |= {"tools": described, **_choice(body)}
+    described = _tools(body)
+    if described.functions:
+        chat |= {"tools": described.functions, **tools.choice(body)}
     chat |= _form(body) | _effort(body)
     previous = fields.maybe_text(body, "previous_response_id")
     session_id = _conversation(body)
@@ -67,7 +70,7 @@ def parse(body: Json, entry: CatalogueEntry | None) -> ResponseRequest:
             "previous_response_id, conversation and metadata.session_id name the same: send one", "conversation"
         )
     store = None if body.get("store") is None else fields.flag(body, "store")
-    return ResponseRequest(chat, body, model, stream, store, previous, session_id)
+    return ResponseRequest(chat, body, model, stream, store, previous, session_id, described.named)
 
 
 def _check(body: Json) -> None:
@@ -94,37 +97,11 @@ def _conversation(body: Json) -> str:
     )
 
 
-def _tools(body: Json) -> list[Json]:
-    return [_tool(tool, f"tools[{place}]") for place, tool in enumerate(fields.entries(body, "tools"))]
-
-
-def _tool(tool: object, path: str) -> Json:
-    if not isinstance(tool, dict):
-        raise BadRequest(f"{path} must be an object", path)
-    if tool.get("type") != "function":
-        raise BadRequest(
-            f"{path}.type {tool.get('type')!r} is a tool of OpenAI's own, or in a form of its own, which is not served "
-            "here: describe a function that you run, or ask an agent that has such a tool",
-            f"{path}.type",
-        )
-    fields.known(tool, ("type", "name", "description", "parameters", "strict"), f"{path}.")
-    function = {"name": fields.text(tool, "name", f"{path}.")}
-    function |= {name: tool[name] for name in ("description", "parameters", "strict") if tool.get(name) is not None}
-    return {"type": "function", "function": function}
-
-
-def _choice(body: Json) -> Json:
-    """Which of the tools may or must be called."""
-    made: Json = {}
-    if body.get("parallel_tool_calls") is not None:
-        made["parallel_tool_calls"] = fields.flag(body, "parallel_tool_calls")
-    given = body.get("tool_choice")
-    if isinstance(given, dict):
-        if given.get("type") != "function":
-            raise BadRequest(f"tool_choice of the type {given.get('type')!r} is not supported here", "tool_choice.type")
-        fields.known(given, ("type", "name"), "tool_choice.")
-        given = {"type": "function", "function": {"name": fields.text(given, "name", "tool_choice.")}}
-    return made | ({} if given is None else {"tool_choice": given})
+def _tools(body: Json) -> CallersTools:
+    made = CallersTools()
+    for place, tool in enumerate(fields.entries(body, "tools")):
+        made.take(tool, f"tools[{place}]")
+    return made
 
 
 def _form(body: Json) -> Json:

@@ -1,4 +1,4 @@
-"""Errors in JSON-RPC's form, as clients of MCP read them."""
+"""Errors in JSON-RPC's form, as clients of MCP and A2A read them."""
 
 from typing import Any
 

@@ -1,0 +1,141 @@
+"""A chat completion as Anthropic's Messages has it. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from services.llm.wires.wire import WireCannot, limit_of, text_of
+
+MOST_TOKENS = 4096
+"""Of an answer that nobody limits: the API wants a number."""
+_INSTRUCTING = ("system", "developer")
+_CHOICES = {"auto": {"type": "auto"}, "none": {"type": "none"}, "required": {"type": "any"}}
+_AS_THEY_ARE = ("temperature", "top_p", "top_k", "thinking", "service_tier")
+_SILENT = frozenset((
+    "model", "messages", "stream", "stream_options", "stop", "tools", "tool_choice", "parallel_tool_calls", "user",
+    "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "seed", "prompt_cache_key",
+    "safety_identifier", "presence_penalty", "frequency_penalty", "reasoning_effort", "logprobs", "top_logprobs",
+    "verbosity", "n",
+    *_AS_THEY_ARE,
+))  # fmt: skip
+"""Fields that are seen to, or that the API has no place for and whose absence changes no form."""
+
+
+def messages_request(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises WireCannot."""
+    form = body.get("response_format")
+    if isinstance(form, dict) and form.get("type") not in (None, "text"):
+        raise WireCannot("a response_format", "response_format")
+    if "functions" in body:
+        raise WireCannot("functions: give tools", "functions")
+    told = [text_of(one.get("content")) for one in body["messages"] if one.get("role") in _INSTRUCTING]
+    made: dict[str, Any] = {
+        "model": body["model"],
+        "max_tokens": limit_of(body) or MOST_TOKENS,
+        "messages": list(_turns(body["messages"])),
+        "stream": bool(body.get("stream")),
+    }
+    if told := [one for one in told if one]:
+        made["system"] = [{"type": "text", "text": one} for one in told]
+    made |= {name: body[name] for name in _AS_THEY_ARE if body.get(name) is not None}
+    if stop := body.get("stop"):
+        made["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+    if body.get("user"):
+        made["metadata"] = {"user_id": body["user"]}
+    if tools := body.get("tools"):
+        made["tools"] = [_tool(tool) for tool in tools]
+        made["tool_choice"] = _choice(body.get("tool_choice") or "auto")
+        if body.get("parallel_tool_calls") is False:
+            made["tool_choice"] = {**made["tool_choice"], "disable_parallel_tool_use": True}
+    # What the operator lets through beside, as it is.
+    return made | {name: value for name, value in body.items() if name not in _SILENT and name != "response_format"}
+
+
+def _turns(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Users and assistants in turn: what follows of the same one, tools' results among a user's, is one message."""
+    role, blocks = "", list[dict[str, Any]]()
+    for message in messages:
+        if message.get("role") in _INSTRUCTING:
+            continue
+        own = "assistant" if message.get("role") == "assistant" else "user"
+        if own != role and blocks:
+            yield {"role": role, "content": blocks}
+            blocks = []
+        role = own
+        blocks = [*blocks, *_blocks(message)]
+    if blocks:
+        yield {"role": role, "content": blocks}
+
+
+def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    content = message.get("content")
+    if message.get("role") in ("tool", "function"):
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.get("tool_call_id") or ""}
+        yield result | ({"content": list(_parts(content))} if content else {})
+        return
+    yield from _parts(content)
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        yield {
+            "type": "tool_use",
+            "id": call.get("id") or "",
+            "name": function.get("name") or "",
+            "input": _object(function.get("arguments")),
+        }
+
+
+def _parts(content: Any) -> Iterator[dict[str, Any]]:
+    """The API refuses a text that is empty."""
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            part = {"type": "text", "text": part}
+        if not isinstance(part, dict):
+            continue
+        match part.get("type"):
+            case "text":
+                if part.get("text"):
+                    yield {"type": "text", "text": part["text"]}
+            case "image_url":
+                yield {"type": "image", "source": _source(part.get("image_url"))}
+            case "refusal":
+                if part.get("refusal"):
+                    yield {"type": "text", "text": part["refusal"]}
+            case kind:
+                raise WireCannot(f"a part of the type {kind!r}", "messages")
+
+
+def _source(image: Any) -> dict[str, str]:
+    url = image.get("url") if isinstance(image, dict) else image
+    if not isinstance(url, str):
+        raise WireCannot("an image without a URL", "messages")
+    if not url.startswith("data:"):
+        return {"type": "url", "url": url}
+    head, _, data = url.removeprefix("data:").partition(",")
+    return {"type": "base64", "media_type": head.partition(";")[0] or "image/png", "data": data}
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    if not isinstance(function, dict):
+        raise WireCannot("a tool that is no function", "tools")
+    schema = function.get("parameters") or {"type": "object", "properties": {}}
+    described = {"description": function["description"]} if function.get("description") else {}
+    return {"name": function.get("name") or "", **described, "input_schema": schema}
+
+
+def _choice(choice: Any) -> dict[str, Any]:
+    if isinstance(choice, str) and choice in _CHOICES:
+        return dict(_CHOICES[choice])
+    function = choice.get("function") if isinstance(choice, dict) else None
+    if not isinstance(function, dict) or not function.get("name"):
+        raise WireCannot("this tool_choice", "tool_choice")
+    return {"type": "tool", "name": function["name"]}
+
+
+def _object(arguments: Any) -> dict[str, Any]:
+    try:
+        value = orjson.loads(arguments or "{}")
+    except (orjson.JSONDecodeError, TypeError):
+        return {}
+    return value if isinstance(value, dict) else {}
