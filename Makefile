@@ -21,7 +21,7 @@ WORKERS ?= 2
 TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test clients check breaking format generate googleapis bench bench-gateway bench-llm bench-quality bench-ingest bench-settle bench-documents bench-routes bench-scale clean
+.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test clients check breaking format generate googleapis bench bench-gateway bench-cache bench-llm bench-quality bench-ingest bench-settle bench-documents bench-routes bench-scale clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -115,6 +115,9 @@ bench: setup ## asks per second and latency, beside one process
 
 bench-gateway: setup ## the gateway, all its policy on, beside LiteLLM and Portkey
 	@$(BIN)/python -m bench.gateway
+
+bench-cache: llm ## answers given again: exact hits, and by meaning right and wrong, beside GPTCache
+	@$(BIN)/python -m bench.cache
 
 bench-ingest: setup ## ingestion, beside one process
 	@$(BIN)/python -m bench.ingest

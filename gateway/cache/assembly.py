@@ -34,10 +34,16 @@ def open_cache(
     store: AnswerStore = memory
     if settings.redis_url:
         store = RedisAnswers(settings.redis_url, settings.cache_answers, settings.cache_redis_seconds)
-    purges = Purges(records.database, memory.drop_tenant)
+    finder = _finder(settings, triton)
+
+    def drop(tenant: str) -> None:
+        memory.drop_tenant(tenant)
+        if finder is not None:
+            finder.index.drop_tenant(tenant)
+
+    purges = Purges(records.database, drop)
     records.changes.follow(PURGES, purges.reload)
     resources.push_async_callback(store.aclose)
-    finder = _finder(settings, triton)
     return AnswerCache(policies, store, purges, settings.cache_answer_bytes, later, finder)
 
 

@@ -74,6 +74,8 @@ class AnswerCache:
         gone = [answer for answer in await self._store.all(tenant, MOST_LISTED) if drop(answer)]
         for answer in gone:
             await self._store.delete(tenant, answer.key)
+            if self._finder is not None:
+                self._finder.index.drop(answer.partition, answer.key)
         await self._purges.record(tenant, database)
         return len(gone)
 
@@ -161,7 +163,7 @@ class _Search:
             return (await self._get(key))[0]
 
         try:
-            return await finder.find(self._question.partition, self._question.text, policy, get)
+            return await finder.find(self._who.tenant, self._question, policy, get)
         except AnswersGone:
             return None
 
@@ -221,6 +223,6 @@ class _Search:
         finder = self._cache._finder
         if finder is None or lookup is None or not said:
             return
-        finder.keep(lookup, answer.key, said)
+        finder.keep(lookup, answer, said)
         if (right := await finder.compare(lookup, said)) is not None:
             self._stats.add(compared=1, wrong=int(not right))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gateway.cache import metrics
 from gateway.cache.entry import CachedAnswer
 from gateway.cache.policy import SemanticPolicy
+from gateway.cache.question import Question
 from gateway.cache.semantic.facts import Facts, conflict, facts_of
 from gateway.cache.semantic.index import LONGEST_SAID, Known, Partition, QuestionIndex, Vector
 from gateway.cache.semantic.verifier import Verifier
@@ -59,21 +60,21 @@ class Finder:
         self._embed = embed
         self._verifier = verifier
         self._chance = chance
-        self._index = QuestionIndex()
+        self.index = QuestionIndex()
 
-    async def find(self, partition: str, text: str, policy: SemanticPolicy, get: Get) -> Lookup | None:
+    async def find(self, tenant: str, question: Question, policy: SemanticPolicy, get: Get) -> Lookup | None:
         """Look for a question that means the same; None for one that is not compared so. `get` gives the answer of a
         key that still holds. Raises AnswersGone."""
-        facts = facts_of(text)
+        facts = facts_of(question.text)
         floor = self._verifier.floors.get(facts.language)
         if floor is None or not facts.content:
             return None
         try:
-            [vector] = await self._embed([text])
+            [vector] = await self._embed([question.text])
         except DomainError:
             metrics.SEMANTIC.labels("no_embedder").inc()
             return None
-        own = self._index.of(partition, policy.error_budget)
+        own = self.index.of(tenant, question.partition, policy.error_budget)
         lookup = Lookup(own, facts, vector)
         if own.budget.spent:
             metrics.SEMANTIC.labels("budget_spent").inc()
@@ -87,12 +88,12 @@ class Finder:
             if (answer := await get(known.key)) is not None:
                 lookup.alike = Alike(answer, score)
                 return lookup
-            own.drop(known.key)
         return lookup
 
-    def keep(self, lookup: Lookup, key: str, said: str) -> None:
+    def keep(self, lookup: Lookup, answer: CachedAnswer, said: str) -> None:
         """A question whose answer is kept now, for those that mean the same."""
-        lookup.partition.add(Known(key, lookup.facts, said[:LONGEST_SAID]), lookup.vector)
+        known = Known(answer.key, lookup.facts, said[:LONGEST_SAID], answer.expires)
+        lookup.partition.add(known, lookup.vector)
 
     async def compare(self, lookup: Lookup, said: str) -> bool | None:
         """Whether the answer that would have been given says what the model says; None where that cannot be told."""

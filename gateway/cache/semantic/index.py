@@ -1,5 +1,6 @@
 """The questions whose answers are kept, by partition, and their vectors; of this process, and bounded."""
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -18,24 +19,28 @@ LONGEST_SAID = 4_000
 
 @dataclass(slots=True)
 class Known:
-    """A question whose answer is kept under `key`, and the beginning of what that says."""
+    """A question whose answer is kept under `key` until it `expires`, and the beginning of what that says."""
 
     key: str
     facts: Facts
     said: str
+    expires: float
     threshold: Threshold = field(default_factory=Threshold)
 
 
 @dataclass(slots=True)
 class Partition:
-    """The questions that may have each other's answers; `vectors` has a row for each, in order."""
+    """The questions of a tenant that may have each other's answers; `vectors` has a row for each, in order."""
 
+    tenant: str
     budget: ErrorBudget
     known: list[Known] = field(default_factory=list)
     vectors: Vector = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
 
     def nearest(self, vector: Vector, least: float) -> list[tuple[float, Known]]:
         """The CANDIDATES that are most alike, by their cosine, of `least` at least."""
+        for key in [each.key for each in self.known if each.expires < time.time()]:
+            self.drop(key)
         if not self.known:
             return []
         cosines = self.vectors[: len(self.known)] @ vector
@@ -69,13 +74,25 @@ class QuestionIndex:
         self._most = most
         self._partitions: OrderedDict[str, Partition] = OrderedDict()
 
-    def of(self, partition: str, share: float) -> Partition:
+    def of(self, tenant: str, partition: str, share: float) -> Partition:
         """A partition, of whose answers a `share` may be wrong."""
         found = self._partitions.get(partition)
         if found is None:
-            found = self._partitions[partition] = Partition(ErrorBudget(share))
+            found = self._partitions[partition] = Partition(tenant, ErrorBudget(share))
         found.budget.share = share
         self._partitions.move_to_end(partition)
         while len(self._partitions) > 1 and sum(len(each.known) for each in self._partitions.values()) > self._most:
             self._partitions.popitem(last=False)
         return found
+
+    def drop(self, partition: str, key: str) -> None:
+        """Have no longer the question of an answer that is gone."""
+        if (found := self._partitions.get(partition)) is not None:
+            found.drop(key)
+
+    def drop_tenant(self, tenant: str) -> None:
+        """Have none of a tenant; what was learned of its partitions stays."""
+        for partition in self._partitions.values():
+            if partition.tenant == tenant:
+                for key in [each.key for each in partition.known]:
+                    partition.drop(key)
