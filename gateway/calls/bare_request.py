@@ -19,7 +19,8 @@ from services.llm.tokens import message_text, tool_text
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+MAX_TOKENS = "max_tokens"
+LIMITS = (MAX_TOKENS, "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 LENGTHS = (*LIMITS, "min_tokens")
 CHOICES = ("n", "best_of")
 LONGEST_ANSWER = 4096
@@ -60,13 +61,15 @@ class _Texts:
 
 class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
-    place, but after its texts have been asked for only by `put`."""
+    place, but after its texts have been asked for only by `put`. `names_limit`: its `max_tokens` goes on by the name
+    that an upstream has for it, and as far as a model writes: the caller could not know."""
 
-    def __init__(self, body: Json, model: str, stream: bool, include_usage: bool) -> None:
+    def __init__(self, body: Json, model: str, stream: bool, include_usage: bool, *, names_limit: bool = False) -> None:
         self.body = body
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
+        self._names_limit = names_limit
         self._room: int | None = None
 
     @property
@@ -132,7 +135,10 @@ class BareRequest:
 
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
-        body = {**self.body, "model": entry.model, **self._bounded(entry)}
+        body = {**self.body, "model": entry.model}
+        if self._names_limit and (most := body.pop(MAX_TOKENS, None)):
+            body[entry.limit_field] = min(most, entry.longest_answer or most)
+        body |= self._bounded(entry)
         if self.stream:
             options = self.body.get("stream_options") or {}
             body["stream_options"] = {**options, "include_usage": True}

@@ -20,6 +20,7 @@ from gateway.calls.mcp_texts import McpTexts
 from gateway.calls.pipeline import CallPipeline
 from gateway.calls.request import ModelRequest
 from gateway.guard.pipeline import GuardPipeline
+from gateway.mcp.names import fitting
 from gateway.mcp.servers import McpServerRefused, TenantServer
 from services.runtime.call import Call
 from services.runtime.errors import DomainError
@@ -74,7 +75,7 @@ class McpCalls:
 
     def guards(self, server: TenantServer, call: Call, what: str = "") -> GuardPipeline:
         """Raises GuardPolicyBroken."""
-        names = (f"{PREFIX}{server.name}/{what}",) if what else ()
+        names = (_name(server, what),) if what else ()
         return self._pipeline.guards(call, *names, f"{PREFIX}{server.name}")
 
     async def listed(self, server: TenantServer, call: Call, items: Sequence[Result]) -> list[Result]:
@@ -110,7 +111,7 @@ class McpCalls:
         call: Call,
         question: Callable[[dict[str, Any]], Callable[[Client], Awaitable[Result]]],
     ) -> Result:
-        name = f"{PREFIX}{server.name}/{what}"
+        name = _name(server, what)
         guards = self.guards(server, call, what)
         given = McpTexts(arguments)
 
@@ -155,6 +156,11 @@ class McpCalls:
             return type(said).model_validate(texts.value, by_name=False)
         except ValidationError as error:
             raise Unscreenable("the result", "is none any more as it may be read") from error
+
+
+def _name(server: TenantServer, what: str) -> str:
+    """A tool's name is the server's to choose, and has to fit what keeps it."""
+    return f"{PREFIX}{server.name}/{fitting(what)}"
 
 
 def _owner(call: Call) -> str:

@@ -75,6 +75,11 @@ def wiki(seen: Seen) -> MCPServer:  # noqa: C901 (one tool each)
         """Has a name that clients would not take."""
         return "signs"
 
+    @server.tool(name=f"{'long' * 100}\0")
+    def long() -> str:
+        """Has a name that no column takes."""
+        return "long"
+
     @server.resource("wiki://home", description=f"The home page of {MAIL}.")
     def home() -> str:
         return f"Home. Write to {MAIL}."

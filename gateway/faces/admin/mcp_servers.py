@@ -7,8 +7,8 @@ from headworks.gateway.v1 import mcp_server_service_pb2_grpc as pb_grpc
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.admin.fields import offset, page_size
-from gateway.faces.http.mcp.tools import tool_name
 from gateway.mcp.model import OAuthClient
+from gateway.mcp.names import tool_name
 from gateway.mcp.registration import ServerDraft, ServerRegistration
 from gateway.mcp.servers import McpServers
 from gateway.mcp.store import McpServerStore

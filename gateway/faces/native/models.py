@@ -17,12 +17,13 @@ def with_health(bare: BareCalls, routes: dict[str, Handler]) -> dict[str, Handle
     """The handler of the list."""
     forward = behaviour(routes[LIST])
 
-    async def listed(request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        response: pb.ListModelsResponse = await forward(request, context)
+    async def listed(request: bytes, context: Context) -> pb.ListModelsResponse:
+        response = pb.ListModelsResponse.FromString(await forward(request, context))
         for model in response.models:
             if health := bare.health(model.id):
                 del model.targets[:]
                 model.targets.extend(pb.ModelTarget(**asdict(one)) for one in health)
         return response
 
-    return {LIST: grpc.unary_unary_rpc_method_handler(listed)}
+    serializer = pb.ListModelsResponse.SerializeToString
+    return {LIST: grpc.unary_unary_rpc_method_handler(listed, response_serializer=serializer)}

@@ -9,7 +9,7 @@ import orjson
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.sse import EventReader, data_of
 from services.llm.wires.anthropic_request import messages_request
-from services.llm.wires.wire import DONE, Prepared, event
+from services.llm.wires.wire import DONE, Prepared, answer_of, event
 
 VERSION = "2023-06-01"
 FINISHES = {
@@ -58,14 +58,11 @@ class AnthropicReading:
         return b"".join(made for one in self._events.end() for made in self._event(one))
 
     def whole(self, body: bytes) -> bytes:
-        try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise ValueError("is not JSON") from error
-        if not isinstance(value, dict) or (value.get("type") != "error" and not isinstance(value.get("content"), list)):
-            raise ValueError("is no message")
+        value = answer_of(body)
         if value.get("type") == "error":
             return orjson.dumps({"error": _error(value)})
+        if not isinstance(value.get("content"), list):
+            raise ValueError("is no message")
         self._take_usage(value.get("usage"))
         blocks = [block for block in value["content"] if isinstance(block, dict)]
         text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
@@ -83,16 +80,11 @@ class AnthropicReading:
         head = {**self._head, "object": "chat.completion", "id": value.get("id") or "chatcmpl-anthropic"}
         return orjson.dumps({**head, "choices": [choice], "usage": self._usage()})
 
-    def _event(self, raw: bytes) -> Iterator[bytes]:  # noqa: C901 (one case a kind)
+    def _event(self, raw: bytes) -> Iterator[bytes]:
         data = data_of(raw)
         if not data:
             return
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise ValueError("has an event that is not JSON") from error
-        if not isinstance(value, dict):
-            raise ValueError("has an event that is no object")
+        value = answer_of(data)
         match value.get("type"):
             case "message_start":
                 message = value.get("message") or {}

@@ -1,15 +1,24 @@
 """A chat completion as Anthropic's Messages has it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
-
-from services.llm.wires.wire import WireCannot, limit_of, text_of
+from services.llm.wires.chat_body import (
+    chosen,
+    function_of,
+    inline,
+    instructions,
+    limit_of,
+    object_of,
+    parts_of,
+    stops,
+    turns,
+    url_of,
+)
+from services.llm.wires.wire import WireCannot
 
 MOST_TOKENS = 4096
 """Of an answer that nobody limits: the API wants a number."""
-_INSTRUCTING = ("system", "developer")
 _CHOICES = {"auto": {"type": "auto"}, "none": {"type": "none"}, "required": {"type": "any"}}
 _AS_THEY_ARE = ("temperature", "top_p", "top_k", "thinking", "service_tier")
 _SILENT = frozenset((
@@ -29,18 +38,19 @@ def messages_request(body: Mapping[str, Any]) -> dict[str, Any]:
         raise WireCannot("a response_format", "response_format")
     if "functions" in body:
         raise WireCannot("functions: give tools", "functions")
-    told = [text_of(one.get("content")) for one in body["messages"] if one.get("role") in _INSTRUCTING]
     made: dict[str, Any] = {
         "model": body["model"],
         "max_tokens": limit_of(body) or MOST_TOKENS,
-        "messages": list(_turns(body["messages"])),
+        "messages": [
+            {"role": role, "content": blocks} for role, blocks in turns(body["messages"], "assistant", _blocks)
+        ],
         "stream": bool(body.get("stream")),
     }
-    if told := [one for one in told if one]:
+    if told := instructions(body["messages"]):
         made["system"] = [{"type": "text", "text": one} for one in told]
     made |= {name: body[name] for name in _AS_THEY_ARE if body.get(name) is not None}
-    if stop := body.get("stop"):
-        made["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+    if stop := stops(body):
+        made["stop_sequences"] = stop
     if body.get("user"):
         made["metadata"] = {"user_id": body["user"]}
     if tools := body.get("tools"):
@@ -50,22 +60,6 @@ def messages_request(body: Mapping[str, Any]) -> dict[str, Any]:
             made["tool_choice"] = {**made["tool_choice"], "disable_parallel_tool_use": True}
     # What the operator lets through beside, as it is.
     return made | {name: value for name, value in body.items() if name not in _SILENT and name != "response_format"}
-
-
-def _turns(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Users and assistants in turn: what follows of the same one, tools' results among a user's, is one message."""
-    role, blocks = "", list[dict[str, Any]]()
-    for message in messages:
-        if message.get("role") in _INSTRUCTING:
-            continue
-        own = "assistant" if message.get("role") == "assistant" else "user"
-        if own != role and blocks:
-            yield {"role": role, "content": blocks}
-            blocks = []
-        role = own
-        blocks = [*blocks, *_blocks(message)]
-    if blocks:
-        yield {"role": role, "content": blocks}
 
 
 def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -81,17 +75,13 @@ def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "type": "tool_use",
             "id": call.get("id") or "",
             "name": function.get("name") or "",
-            "input": _object(function.get("arguments")),
+            "input": object_of(function.get("arguments")),
         }
 
 
 def _parts(content: Any) -> Iterator[dict[str, Any]]:
     """The API refuses a text that is empty."""
-    for part in content if isinstance(content, list) else [content]:
-        if isinstance(part, str):
-            part = {"type": "text", "text": part}
-        if not isinstance(part, dict):
-            continue
+    for part in parts_of(content):
         match part.get("type"):
             case "text":
                 if part.get("text"):
@@ -106,19 +96,14 @@ def _parts(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def _source(image: Any) -> dict[str, str]:
-    url = image.get("url") if isinstance(image, dict) else image
-    if not isinstance(url, str):
-        raise WireCannot("an image without a URL", "messages")
-    if not url.startswith("data:"):
+    url = url_of(image)
+    if (data := inline(url)) is None:
         return {"type": "url", "url": url}
-    head, _, data = url.removeprefix("data:").partition(",")
-    return {"type": "base64", "media_type": head.partition(";")[0] or "image/png", "data": data}
+    return {"type": "base64", "media_type": data[0], "data": data[1]}
 
 
 def _tool(tool: Any) -> dict[str, Any]:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    if not isinstance(function, dict):
-        raise WireCannot("a tool that is no function", "tools")
+    function = function_of(tool)
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     described = {"description": function["description"]} if function.get("description") else {}
     return {"name": function.get("name") or "", **described, "input_schema": schema}
@@ -127,15 +112,4 @@ def _tool(tool: Any) -> dict[str, Any]:
 def _choice(choice: Any) -> dict[str, Any]:
     if isinstance(choice, str) and choice in _CHOICES:
         return dict(_CHOICES[choice])
-    function = choice.get("function") if isinstance(choice, dict) else None
-    if not isinstance(function, dict) or not function.get("name"):
-        raise WireCannot("this tool_choice", "tool_choice")
-    return {"type": "tool", "name": function["name"]}
-
-
-def _object(arguments: Any) -> dict[str, Any]:
-    try:
-        value = orjson.loads(arguments or "{}")
-    except (orjson.JSONDecodeError, TypeError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return {"type": "tool", "name": chosen(choice)}

@@ -9,7 +9,7 @@ import orjson
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.sse import EventReader, data_of
 from services.llm.wires.gemini_request import SIGNATURE, content_request
-from services.llm.wires.wire import DONE, EXTRA, Prepared, event
+from services.llm.wires.wire import DONE, EXTRA, Prepared, answer_of, event
 
 WHOLE, STREAM = "generateContent", "streamGenerateContent?alt=sse"
 _FILTERED = frozenset((
@@ -57,7 +57,7 @@ class GeminiReading:
         return rest + b"".join(used * (self._usage is not None)) + DONE
 
     def whole(self, body: bytes) -> bytes:
-        value = _object(body)
+        value = answer_of(body)
         if "error" in value:
             return orjson.dumps({"error": value["error"]})
         self._take(value)
@@ -77,7 +77,7 @@ class GeminiReading:
         data = data_of(raw)
         if not data:
             return
-        value = _object(data)
+        value = answer_of(data)
         if "error" in value:
             yield event({"error": value["error"]})
             return
@@ -162,15 +162,3 @@ def _usage(used: Mapping[str, Any]) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": count("cachedContentTokenCount")},
         "completion_tokens_details": {"reasoning_tokens": thoughts},
     }  # fmt: skip
-
-
-def _object(data: bytes) -> Mapping[str, Any]:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ValueError("is not JSON") from error
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]
-    if not isinstance(value, dict):
-        raise ValueError("is no object")
-    return value

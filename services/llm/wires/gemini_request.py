@@ -1,13 +1,24 @@
 """A chat completion as Gemini's generateContent has it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-import orjson
+from services.llm.wires.chat_body import (
+    chosen,
+    function_of,
+    inline,
+    instructions,
+    limit_of,
+    object_of,
+    parts_of,
+    stops,
+    text_of,
+    turns,
+    url_of,
+)
+from services.llm.wires.wire import EXTRA, WireCannot
 
-from services.llm.wires.wire import EXTRA, WireCannot, limit_of, text_of
-
-_INSTRUCTING = ("system", "developer")
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _SAMPLING = {
     "temperature": "temperature", "top_p": "topP", "top_k": "topK", "seed": "seed", "n": "candidateCount",
@@ -20,15 +31,20 @@ def content_request(body: Mapping[str, Any]) -> dict[str, Any]:
     """Raises WireCannot."""
     if "functions" in body:
         raise WireCannot("functions: give tools", "functions")
-    told = [text_of(one.get("content")) for one in body["messages"] if one.get("role") in _INSTRUCTING]
-    made: dict[str, Any] = {"contents": list(_turns(body["messages"]))}
-    if told := [one for one in told if one]:
+    names = {
+        call.get("id") or "": (call.get("function") or {}).get("name") or ""
+        for message in body["messages"]
+        for call in message.get("tool_calls") or ()
+    }
+    said = turns(body["messages"], "model", partial(_parts, names))
+    made: dict[str, Any] = {"contents": [{"role": role, "parts": parts} for role, parts in said]}
+    if told := instructions(body["messages"]):
         made["systemInstruction"] = {"parts": [{"text": one} for one in told]}
     config = {name: body[given] for given, name in _SAMPLING.items() if body.get(given) is not None}
     if (most := limit_of(body)) is not None:
         config["maxOutputTokens"] = most
-    if stop := body.get("stop"):
-        config["stopSequences"] = [stop] if isinstance(stop, str) else list(stop)
+    if stop := stops(body):
+        config["stopSequences"] = stop
     config |= _form(body.get("response_format"))
     if config:
         made["generationConfig"] = config
@@ -38,26 +54,8 @@ def content_request(body: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _turns(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Users and models in turn. Results of tools are named by the call that they answer."""
-    names: dict[str, str] = {}
-    role, parts = "", list[dict[str, Any]]()
-    for message in messages:
-        if message.get("role") in _INSTRUCTING:
-            continue
-        own = "model" if message.get("role") == "assistant" else "user"
-        if own != role and parts:
-            yield {"role": role, "parts": parts}
-            parts = []
-        role = own
-        for call in message.get("tool_calls") or ():
-            names[call.get("id") or ""] = (call.get("function") or {}).get("name") or ""
-        parts = [*parts, *_parts(message, names)]
-    if parts:
-        yield {"role": role, "parts": parts}
-
-
-def _parts(message: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _parts(names: Mapping[str, str], message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Results of tools are named by the call that they answer, by `names`."""
     content = message.get("content")
     if message.get("role") in ("tool", "function"):
         identifier = message.get("tool_call_id") or ""
@@ -68,7 +66,7 @@ def _parts(message: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[dic
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         part: dict[str, Any] = {
-            "functionCall": {"name": function.get("name") or "", "args": _object(function.get("arguments"))}
+            "functionCall": {"name": function.get("name") or "", "args": object_of(function.get("arguments"))}
         }
         extra = call.get(EXTRA)
         google = extra.get("google") if isinstance(extra, dict) else None
@@ -78,11 +76,7 @@ def _parts(message: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[dic
 
 
 def _said(content: Any) -> Iterator[dict[str, Any]]:
-    for part in content if isinstance(content, list) else [content]:
-        if isinstance(part, str):
-            part = {"type": "text", "text": part}
-        if not isinstance(part, dict):
-            continue
+    for part in parts_of(content):
         match part.get("type"):
             case "text" | "refusal" as kind:
                 if part.get(kind):
@@ -97,19 +91,14 @@ def _said(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def _media(image: Any) -> dict[str, Any]:
-    url = image.get("url") if isinstance(image, dict) else image
-    if not isinstance(url, str):
-        raise WireCannot("an image without a URL", "messages")
-    if not url.startswith("data:"):
+    url = url_of(image)
+    if (data := inline(url)) is None:
         return {"fileData": {"fileUri": url, "mimeType": "image/*"}}
-    head, _, data = url.removeprefix("data:").partition(",")
-    return {"inlineData": {"mimeType": head.partition(";")[0] or "image/png", "data": data}}
+    return {"inlineData": {"mimeType": data[0], "data": data[1]}}
 
 
 def _tool(tool: Any) -> dict[str, Any]:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    if not isinstance(function, dict):
-        raise WireCannot("a tool that is no function", "tools")
+    function = function_of(tool)
     described = {"description": function["description"]} if function.get("description") else {}
     schema = {"parametersJsonSchema": function["parameters"]} if function.get("parameters") else {}
     return {"name": function.get("name") or "", **described, **schema}
@@ -118,10 +107,7 @@ def _tool(tool: Any) -> dict[str, Any]:
 def _choice(choice: Any) -> dict[str, Any]:
     if isinstance(choice, str) and choice in _MODES:
         return {"mode": _MODES[choice]}
-    function = choice.get("function") if isinstance(choice, dict) else None
-    if not isinstance(function, dict) or not function.get("name"):
-        raise WireCannot("this tool_choice", "tool_choice")
-    return {"mode": "ANY", "allowedFunctionNames": [function["name"]]}
+    return {"mode": "ANY", "allowedFunctionNames": [chosen(choice)]}
 
 
 def _form(form: Any) -> dict[str, Any]:
@@ -136,14 +122,6 @@ def _form(form: Any) -> dict[str, Any]:
     return {"responseMimeType": "application/json", "responseJsonSchema": schema}
 
 
-def _object(arguments: Any) -> dict[str, Any]:
-    try:
-        value = orjson.loads(arguments or "{}")
-    except (orjson.JSONDecodeError, TypeError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _response(text: str) -> dict[str, Any]:
     """The API wants an object."""
-    return _object(text) or {"result": text}
+    return object_of(text) or {"result": text}

@@ -73,17 +73,14 @@ def event(value: Any) -> bytes:
 EXTRA = "extra_content"
 """The field of a call with what only the provider reads; it goes back to it with the call."""
 DONE = b"data: [DONE]\n\n"
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 
 
-def limit_of(body: Mapping[str, Any]) -> int | None:
-    """The most tokens that an answer may have, if the request says so."""
-    return next((int(body[name]) for name in LIMITS if body.get(name)), None)
-
-
-def text_of(content: Any) -> str:
-    """The text of a message's content."""
-    if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-        return "\n".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else ""
+def answer_of(data: bytes) -> dict[str, Any]:
+    """The object that an answer or an event is. Raises ValueError."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise ValueError("is not JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError("is no object")
+    return value

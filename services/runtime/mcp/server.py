@@ -143,8 +143,10 @@ class _Session:
 def _reason(error: BaseException) -> str:
     """What may be shown of why a session was not opened."""
     for each in _causes(error):
-        if isinstance(each, DiedAtStart | ServerExited | TimeoutError | Unreachable | OAuthFlowError) and str(each):
+        if isinstance(each, DiedAtStart | ServerExited | TimeoutError | Unreachable) and str(each):
             return str(each)
+        if isinstance(each, OAuthFlowError):
+            return f"OAuth failed: {str(each).partition(':')[0]}"  # what follows are another's words
         if isinstance(each, OSError) and each.strerror:
             return each.strerror
     return "the server did not start"

@@ -1,23 +1,19 @@
 """A route over two upstreams, asked through the whole gateway."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import grpc
 import pytest
 import yaml
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc
 
-from gateway.calls.bare import BareCalls
-from gateway.faces.native.models import LIST, with_health
-from services.llm.target_health import TargetHealth
-from services.runtime.interceptors.handlers import behaviour
 from tests.fakes import openai_upstream as fake
 from tests.fakes.http_calls import Refused
 from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
-from tests.integration.gateway.conftest import Gateway, MakeGateway, rows
+from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway, rows
 
 HELLO = (delta(content="Hello."), delta("stop"), fake.usage(prompt=11, completion=2))
 Start = Callable[[Behaviour, Behaviour], Awaitable[Gateway]]
@@ -69,21 +65,18 @@ async def test_a_route_is_a_model_of_the_list(start: Start) -> None:
     assert "east" not in names, "its targets are not bare themselves"
 
 
-async def test_the_list_tells_how_targets_are() -> None:
+async def test_the_list_tells_how_targets_are(start: Start) -> None:
     """What the gateway knows of the routes that it asks itself takes the place of what the orchestrator knows."""
-
-    class Known(BareCalls):
-        def __init__(self) -> None:
-            pass
-
-        def health(self, name: str) -> Sequence[TargetHealth]:
-            return [TargetHealth("east", 0, 1, "open", 2.5, 1.0, 3, 0.2)] if name == "steady" else ()
-
-    async def forward(request: object, context: object) -> pb.ListModelsResponse:
-        theirs = pb.Model(id="steady", targets=[pb.ModelTarget(model="east", breaker="closed")])
-        return pb.ListModelsResponse(models=[theirs, pb.Model(id="rag")])
-
-    routes = {LIST: grpc.unary_unary_rpc_method_handler(forward)}
-    response = await behaviour(with_health(Known(), routes)[LIST])(pb.ListModelsRequest(), None)
-    assert [(one.model, one.breaker, one.open_seconds) for one in response.models[0].targets] == [("east", "open", 2.5)]
-    assert not response.models[1].targets
+    gateway = await start(fake.fails(429, retry_after="60"), fake.streams(*HELLO))
+    await gateway.chat(model="steady", stream=True).whole()
+    theirs = pb.ModelTarget(model="east", breaker="closed")
+    gateway.orchestrator.models = [pb.Model(id="steady", targets=[theirs])]
+    stub = orchestrator_service_pb2_grpc.OrchestratorServiceStub(gateway.channel)
+    listed = await stub.ListModels(pb.ListModelsRequest(), metadata=BEARER)
+    models = {model.id: model for model in listed.models}
+    steady = models["steady"]
+    assert [(one.model, one.breaker, one.order) for one in steady.targets] == [
+        ("east", "open", 0), ("west", "closed", 1),
+    ]  # fmt: skip
+    assert steady.targets[0].open_seconds > 30
+    assert not models["rag"].targets

@@ -35,7 +35,7 @@ class AnthropicFace:
         asked = self._read(request)
         call.headers |= errors.headers(call.request_id)
         events = MessageEvents(asked)
-        async with aclosing(self._chat.answer(asked.chat, call)) as bodies:
+        async with aclosing(self._chat.answer(asked.chat, call, names_limit=True)) as bodies:
             async for body in bodies:
                 if body.whole:
                     yield as_json(message(orjson.loads(body.data), asked))

@@ -62,19 +62,16 @@ def parse(body: Json, entry: CatalogueEntry | None, answers: bool = True) -> Mes
     if beside := {name: value for name, value in fields.mapping(body, "metadata").items() if name != "user_id"}:
         chat["metadata"] = beside
     if answers:
-        chat |= _limit(body, entry)
+        chat |= _limit(body)
     return MessageRequest(chat | _effort(body, entry), model, stream, _thoughts(body), stops)
 
 
-def _limit(body: Json, entry: CatalogueEntry | None) -> Json:
-    """The most tokens of the answer. Clients ask for as many as Anthropic's models write: of another one not for more
-    than it can."""
+def _limit(body: Json) -> Json:
+    """The most tokens of the answer."""
     most = fields.integer(body, "max_tokens", 1, MOST_TOKENS)
     if most is None:
         raise BadRequest("max_tokens must be there: the most tokens that the answer may have", "max_tokens")
-    if entry is None:
-        return {"max_tokens": most}
-    return {entry.limit_field: min(most, entry.longest_answer) if entry.longest_answer else most}
+    return {"max_tokens": most}
 
 
 def _effort(body: Json, entry: CatalogueEntry | None) -> Json:

@@ -18,10 +18,11 @@ from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.run_answer import Events
 from gateway.calls.runs import RunCalls
-from gateway.faces.http.mcp.tools import OfferedTool, Progress, tool_name
+from gateway.faces.http.mcp.tools import OfferedTool, Progress
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.seen import Seen, annotation
 from gateway.faces.http.openai.waiting import patiently
+from gateway.mcp.names import tool_name
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
 

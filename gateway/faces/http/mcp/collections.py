@@ -11,9 +11,10 @@ from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
 from gateway.access.authorize import allows, missing, require
 from gateway.faces.guard.screening import Pipelines
-from gateway.faces.http.mcp.tools import OfferedTool, Progress, tool_name
+from gateway.faces.http.mcp.tools import OfferedTool, Progress
 from gateway.faces.http.openai import fields
 from gateway.faces.http.search import MODES, MOST_HITS, hit_json, read
+from gateway.mcp.names import tool_name
 from services.llm.openai.chunks import Json
 from services.runtime import clients
 from services.runtime.call import Call, outgoing

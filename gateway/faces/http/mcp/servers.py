@@ -10,7 +10,8 @@ from mcp import Client
 
 from gateway.access.authorize import allows, require
 from gateway.calls.mcp import McpCalls
-from gateway.faces.http.mcp.tools import OfferedTool, Progress, tool_name
+from gateway.faces.http.mcp.tools import OfferedTool, Progress
+from gateway.mcp.names import tool_name
 from gateway.mcp.servers import McpServerGone, McpServerRefused, McpServers, TenantServer
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded, DomainError, ErrorKind

@@ -1,7 +1,5 @@
-"""A tool that is offered by MCP, the names of tools, and what becomes of an error."""
+"""A tool that is offered by MCP, where tools come from, and what becomes of an error."""
 
-import hashlib
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,10 +11,6 @@ from services.runtime.call import Call
 from services.runtime.errors import DomainError
 from services.runtime.statuses import cut
 
-MAX_NAME = 64
-"""What the strictest clients take; the protocol itself allows 128."""
-_MARK = 8
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 ERROR_KEY = "headworks/error"
 """Where in a result's `_meta` an error is, for programs."""
 
@@ -42,17 +36,6 @@ class ToolSource(Protocol):
     async def tool(self, name: str, call: Call) -> OfferedTool | None:
         """None where no tool of this source has that name. Raises the same."""
         ...
-
-
-def tool_name(prefix: str, name: str) -> str:
-    """PREFIX_NAME. One that clients would not take is cut, and has some characters more, the same ones each time: it
-    depends on no other tool what a tool is called."""
-    plain = f"{prefix}_{name}"
-    clean = _NO_NAME.sub("_", plain)
-    if clean == plain and len(plain) <= MAX_NAME:
-        return plain
-    digest = hashlib.sha256(plain.encode()).hexdigest()
-    return f"{clean[: MAX_NAME - 1 - _MARK]}_{digest[:_MARK]}"
 
 
 def failed(error: DomainError) -> types.CallToolResult:

@@ -42,15 +42,15 @@ class ChatCompletions:
         name = self._bare.named(model)
         return next((entry for entry in self._bare.entries if entry.name == name), None) if name else None
 
-    def answer(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
-        """The completion, whole, or the events of its chunks. Raises a DomainError."""
+    def answer(self, body: Json, call: Call, *, names_limit: bool = False) -> AsyncGenerator[Body, None]:
+        """The completion, whole, or the events of its chunks. `names_limit`: see BareRequest. Raises a DomainError."""
         # Under the one name by which it is decided.
         bare = self._bare.named(body.get("model"))
-        return self._ask(body | {"model": bare}, call) if bare else self._run(body, call)
+        return self._ask(body | {"model": bare}, call, names_limit) if bare else self._run(body, call)
 
-    async def _ask(self, body: Json, call: Call) -> AsyncGenerator[Body, None]:
+    async def _ask(self, body: Json, call: Call, names_limit: bool) -> AsyncGenerator[Body, None]:
         """The answer of a bare model."""
-        asked = bare_request.parse(body)
+        asked = bare_request.parse(body, names_limit=names_limit)
         require(call, f"models.call:{asked.model}")
         if asked.stream:
             async with aclosing(self._bare.stream(asked, call)) as parts:

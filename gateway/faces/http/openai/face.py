@@ -71,7 +71,8 @@ class OpenAIFace:
         return self._chat.answer(fields.parse(request.body), call)
 
     async def create_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        async with aclosing(self._chat.answer(completions.parse(fields.parse(request.body)), call)) as bodies:
+        chat = completions.parse(fields.parse(request.body))
+        async with aclosing(self._chat.answer(chat, call, names_limit=True)) as bodies:
             async for body in bodies:
                 if body.whole:
                     yield as_json(completions.completion(orjson.loads(body.data)))

@@ -270,7 +270,12 @@ async def test_thoughts_are_shown_where_they_are_asked_for_and_go_back_with_call
 
 async def test_an_upstream_that_knows_of_thinking_is_told_what_is_asked(before: Before) -> None:
     gateway, upstream = await before(
-        whole({"content": "Hello."}), entry={"passes": ["thinking", "reasoning_effort"], "longest_answer": 4000}
+        whole({"content": "Hello."}),
+        entry={
+            "passes": ["thinking", "reasoning_effort"],
+            "longest_answer": 4000,
+            "limit_field": "max_completion_tokens",
+        },
     )
     async with client_of(gateway) as client:
         await client.messages.create(
@@ -279,7 +284,7 @@ async def test_an_upstream_that_knows_of_thinking_is_told_what_is_asked(before: 
         )  # fmt: skip
     [body] = upstream.bodies
     assert (body["thinking"], body["reasoning_effort"]) == ({"type": "enabled", "budget_tokens": 1024}, "low")
-    assert body["max_tokens"] == 4000
+    assert (body["max_completion_tokens"], "max_tokens" in body) == (4000, False)
 
 
 async def test_an_answer_by_a_schema(before: Before) -> None:

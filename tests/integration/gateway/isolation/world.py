@@ -136,7 +136,9 @@ class World:
         if response.status_code == 200:
             return Answer(grpc.StatusCode.OK, "", messages)
         code = grpc.StatusCode[HTTP_CODES[response.status_code]]
-        return Answer(code, response.json()["error"]["code"].upper(), messages)
+        error = response.json()["error"]
+        reason = error["code"] if isinstance(error["code"], str) else error["data"]["code"]  # in JSON-RPC's form
+        return Answer(code, reason.upper(), messages)
 
     async def fill(self) -> None:
         """Give the owner documents, an agent, a session and a run."""

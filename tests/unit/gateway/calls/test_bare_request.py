@@ -110,6 +110,19 @@ def test_an_answer_without_a_limit_has_what_the_budgets_leave(
     assert {name: value for name, value in wire(one, entry).items() if name not in ("model", "messages")} == sent
 
 
+@pytest.mark.parametrize(
+    ("longest", "sent"), [(0, {"max_completion_tokens": 9000}), (4000, {"max_completion_tokens": 4000})]
+)
+def test_a_limit_of_another_form_goes_on_by_the_upstreams_name(longest: int, sent: dict[str, int]) -> None:
+    """And as far as the model writes; of the caller's own form it goes on as it is."""
+    entry = replace(UPSTREAM, limit_field="max_completion_tokens", longest_answer=longest)
+    body = {"model": "small", "messages": [USER], "max_tokens": 9000}
+    one = BareRequest(body, "small", False, False, names_limit=True)
+    assert wire(one, entry) == {"model": "small-2026", "messages": [USER], **sent}
+    assert one.answer_tokens(entry) == 9000
+    assert wire(BareRequest(body, "small", False, False), entry)["max_tokens"] == 9000
+
+
 def test_the_operator_names_the_field_of_the_limit() -> None:
     one = asked()
     entry = replace(UPSTREAM, longest_answer=10_000, limit_field="max_completion_tokens")

@@ -106,7 +106,7 @@ def test_a_message_is_read_or_refused(body: dict[str, Any]) -> None:
 @given(responses)
 def test_a_response_is_read_or_refused(body: dict[str, Any]) -> None:
     with suppress(DomainError):
-        bare_request.parse(response_request.parse(body, None).chat)
+        bare_request.parse(response_request.parse(body).chat)
 
 
 @drawn

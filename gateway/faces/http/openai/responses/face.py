@@ -33,7 +33,7 @@ class ResponsesFace:
     async def create_response(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         asked = await self._asked(fields.parse(request.body), call)
         events = ResponseEvents(asked)
-        async with aclosing(self._chat.answer(asked.chat, call)) as bodies:
+        async with aclosing(self._chat.answer(asked.chat, call, names_limit=True)) as bodies:
             async for body in bodies:
                 if body.whole:
                     yield as_json(whole(orjson.loads(body.data), asked))
@@ -42,7 +42,7 @@ class ResponsesFace:
 
     async def _asked(self, body: dict[str, object], call: Call) -> ResponseRequest:
         entry = self._chat.bare_entry(body.get("model"))
-        asked = response_request.parse(body, entry)
+        asked = response_request.parse(body)
         if entry is None:
             return await self._stored.placed(asked, call)
         if asked.previous or asked.session_id:

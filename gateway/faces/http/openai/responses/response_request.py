@@ -8,7 +8,6 @@ from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from gateway.faces.http.openai.responses import items, tools
 from gateway.faces.http.openai.responses.tools import CallersTool, CallersTools
-from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 
 KNOWN = frozenset((
@@ -48,8 +47,8 @@ class ResponseRequest:
     named: Mapping[str, CallersTool]
 
 
-def parse(body: Json, entry: CatalogueEntry | None) -> ResponseRequest:
-    """`entry` is the bare model's. Raises BadRequest, naming the field."""
+def parse(body: Json) -> ResponseRequest:
+    """Raises BadRequest, naming the field."""
     _check(body)
     stream, model = fields.flag(body, "stream"), fields.text(body, "model")
     chat: Json = {"model": model, "messages": items.messages(body), "stream": stream}
@@ -58,7 +57,7 @@ def parse(body: Json, entry: CatalogueEntry | None) -> ResponseRequest:
         chat["stream_options"] = {"include_usage": True}
     most = fields.integer(body, "max_output_tokens", 1, MOST_TOKENS)
     if most is not None:
-        chat["max_tokens" if entry is None else entry.limit_field] = most
+        chat["max_tokens"] = most
     described = _tools(body)
     if described.functions:
         chat |= {"tools": described.functions, **tools.choice(body)}
