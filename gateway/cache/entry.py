@@ -71,5 +71,5 @@ def unpack(data: bytes) -> CachedAnswer:
         documents = tuple(DocumentVersion(**each) for each in head.pop("documents"))
         used = Used(**head.pop("used"))
         return CachedAnswer(**head, used=used, documents=documents, body=data[end:])
-    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, orjson.JSONDecodeError) as error:
         raise ValueError("it is no answer of the cache") from error

@@ -1,7 +1,7 @@
 """Answers in Redis, which gateways share: an entry of its own for each, and an index of a tenant's by time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from gateway.cache.store import AnswersGone
 GONE = (RedisError, OSError, TimeoutError)
 # For so long nobody asks after Redis failed: a call waits for it no longer than once in that time.
 PAUSE_SECONDS = 0.5
+AT_ONCE = 16
 T = TypeVar("T")
 
 # KEYS: the answer, the tenant's index. ARGV: the answer, its life in ms, its time, its name in the index, the most that
@@ -58,11 +59,7 @@ class RedisAnswers:
         self._ask_at = 0.0
 
     async def get(self, tenant: str, key: str) -> CachedAnswer | None:
-        data = await self._try(lambda: self._redis.get(_prefix(tenant) + key))
-        try:
-            return None if data is None else unpack(data)
-        except ValueError:
-            return None
+        return _read(await self._try(lambda: self._redis.get(_prefix(tenant) + key)))
 
     async def put(self, answer: CachedAnswer, now: float) -> None:
         life = max(1, round((answer.expires - now) * 1000))
@@ -77,15 +74,19 @@ class RedisAnswers:
         pipe.zrem(_index(tenant), key)
         await self._try(pipe.execute)
 
-    async def all(self, tenant: str, most: int) -> Sequence[CachedAnswer]:
-        """Those that have ended are taken out of the index."""
-        keys = [key.decode() for key in await self._try(lambda: self._redis.zrevrange(_index(tenant), 0, most - 1))]
-        if not keys:
-            return []
+    async def all(self, tenant: str) -> AsyncGenerator[CachedAnswer, None]:
+        """A few at a time, for they may be long. Those that have ended are taken out of the index."""
+        keys = [key.decode() for key in await self._try(lambda: self._redis.zrevrange(_index(tenant), 0, -1))]
+        for start in range(0, len(keys), AT_ONCE):
+            for answer in await self._some(tenant, keys[start : start + AT_ONCE]):
+                yield answer
+
+    async def _some(self, tenant: str, keys: Sequence[str]) -> Sequence[CachedAnswer]:
         found = await self._try(lambda: self._redis.mget([_prefix(tenant) + key for key in keys]))
-        if gone := [key for key, data in zip(keys, found, strict=True) if data is None]:
+        answers = [_read(data) for data in found]
+        if gone := [key for key, answer in zip(keys, answers, strict=True) if answer is None]:
             await self._try(lambda: self._redis.zrem(_index(tenant), *gone))
-        return [unpack(data) for data in found if data is not None]
+        return [answer for answer in answers if answer is not None]
 
     async def aclose(self) -> None:
         await self._redis.aclose()
@@ -103,6 +104,14 @@ class RedisAnswers:
             raise AnswersGone from error
         metrics.GONE.set(0)
         return answered
+
+
+def _read(data: bytes | None) -> CachedAnswer | None:
+    """None for what is no answer, or one of another release."""
+    try:
+        return None if data is None else unpack(data)
+    except ValueError:
+        return None
 
 
 def _tag(tenant: str) -> str:

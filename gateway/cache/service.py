@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -23,8 +24,6 @@ from services.runtime.records.database import Database
 
 log = logging.getLogger(__name__)
 
-# Of one tenant, looked through when it is inspected or purged.
-MOST_LISTED = 10_000
 Later = Callable[[Coroutine[Any, Any, object]], None]
 
 
@@ -61,23 +60,30 @@ class AnswerCache:
             return self._counted(who, model, "bypass", CacheTurn(CacheStatus.BYPASS))
         return await _Search(self, who, model, policy, directives, question, seconds).turn()
 
-    async def all(self, tenant: str) -> Sequence[CachedAnswer]:
+    async def all(self, tenant: str) -> AsyncGenerator[CachedAnswer, None]:
         """A tenant's answers, the newest first. Raises AnswersGone."""
         now = time.time()
-        return [answer for answer in await self._store.all(tenant, MOST_LISTED) if answer.expires > now]
+        async with aclosing(self._store.all(tenant)) as answers:
+            async for answer in answers:
+                if answer.expires > now:
+                    yield answer
 
     async def purge(
         self, tenant: str, database: Database | None = None, drop: Callable[[CachedAnswer], bool] = lambda _: True
     ) -> int:
         """Drop a tenant's answers, which a transaction of `database` has the other gateways do; how many. Raises
         AnswersGone, RecordsUnavailable."""
-        gone = [answer for answer in await self._store.all(tenant, MOST_LISTED) if drop(answer)]
-        for answer in gone:
-            await self._store.delete(tenant, answer.key)
-            if self._finder is not None:
-                self._finder.index.drop(answer.partition, answer.key)
+        gone = 0
+        async with aclosing(self._store.all(tenant)) as answers:
+            async for answer in answers:
+                if not drop(answer):
+                    continue
+                await self._store.delete(tenant, answer.key)
+                gone += 1
+                if self._finder is not None:
+                    self._finder.index.drop(answer.partition, answer.key)
         await self._purges.record(tenant, database)
-        return len(gone)
+        return gone
 
     def _counted(self, who: Identity, model: str, outcome: str, turn: CacheTurn) -> CacheTurn:
         stats = self._stats.of(who.tenant, model)

@@ -1,7 +1,7 @@
 """Where answers are kept: in this process, or in a Redis that gateways share."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from gateway.cache.entry import CachedAnswer
@@ -20,8 +20,8 @@ class AnswerStore(Protocol):
 
     async def delete(self, tenant: str, key: str) -> None: ...
 
-    async def all(self, tenant: str, most: int) -> Sequence[CachedAnswer]:
-        """Of a tenant, the newest first."""
+    def all(self, tenant: str) -> AsyncGenerator[CachedAnswer, None]:
+        """Of a tenant, the newest first; those that are deleted meanwhile may be among them."""
         ...
 
     async def aclose(self) -> None: ...
@@ -52,9 +52,10 @@ class MemoryAnswers:
     async def delete(self, tenant: str, key: str) -> None:
         self._drop(tenant, key)
 
-    async def all(self, tenant: str, most: int) -> Sequence[CachedAnswer]:
+    async def all(self, tenant: str) -> AsyncGenerator[CachedAnswer, None]:
         own = [answer for answer in self._answers.values() if answer.tenant == tenant]
-        return sorted(own, key=lambda answer: -answer.created)[:most]
+        for answer in sorted(own, key=lambda answer: -answer.created):
+            yield answer
 
     async def aclose(self) -> None:
         self._answers.clear()

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 # Of one request that guards act on: each of them costs, however short it is.
 MOST_TEXTS = 20_000
 
+LONGEST_CACHED = 1 << 18
+"""Characters of a request that the cache compares."""
 CACHE_HEADER = "x-headworks-cache"
 """Says of an answer to a call for which a policy of the cache is on: hit, miss or bypass."""
 
@@ -144,11 +146,13 @@ class CallPipeline:
         return admitted
 
     async def _turn(self, call: Call, request: ModelRequest, screened: Screened) -> CacheTurn:
-        """The call's turn at the cache, and word of it. What guards have changed is for nobody else."""
+        """The call's turn at the cache, and word of it. What guards have changed is for nobody else; what is long, or
+        more than text, takes too long to compare."""
         if request.cached is None:
             return NO_TURN
         changed = any(finding.acts for finding in screened.findings)
-        asked = None if changed else request.cached
+        long = bool(request.unread) or sum(map(len, request.texts)) > LONGEST_CACHED
+        asked = None if changed or long else request.cached
         said = directives.read(call.metadata.get(directives.CACHE_CONTROL, ""))
         turn = await self._cache.begin(_caller(call), request.model, said, asked, time_left(call))
         if turn.status is not CacheStatus.OFF:

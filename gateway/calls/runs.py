@@ -1,6 +1,8 @@
 """Runs of agents and models: admitted, started at the orchestrator, and settled however they end."""
 
+import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -101,7 +103,7 @@ class RunCalls:
             if answer.stopped == BUDGET:
                 raise admitted.exceeded
         finally:
-            admitted.turn.close(left=not admitted.finished)
+            admitted.turn.close(left=isinstance(sys.exc_info()[1], asyncio.CancelledError | GeneratorExit))
             if answer.stopped and admitted.turn.answer is None:
                 self._background.add(self._cancel(admitted.run_id, call))
             if admitted.state is CallState.STREAMING and admitted.turn.answer is None and not self._background.full:

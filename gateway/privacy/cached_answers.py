@@ -1,6 +1,7 @@
 """What the cache holds of a data subject: the answers to their calls."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from gateway.cache.entry import CHAT, CachedAnswer
 from gateway.cache.errors import CacheUnavailable
@@ -19,14 +20,12 @@ class CachedAnswers:
 
     async def export(self, whose: DataSubject) -> AsyncGenerator[dict[str, object], None]:
         try:
-            answers = await self._cache.all(whose.tenant)
+            async with aclosing(self._cache.all(whose.tenant)) as answers:
+                async for answer in answers:
+                    if _is_of(answer, whose):
+                        yield _item(answer)
         except AnswersGone as error:
             raise CacheUnavailable from error
-        for answer in answers:
-            if _is_of(answer, whose):
-                said = {"answer": answer.body.decode()} if answer.kind == CHAT else {}
-                yield {"kind": "cached_answer", "subject": answer.subject, "model": answer.model,
-                       "created": answer.created, "expires": answer.expires, **said}  # fmt: skip
 
     async def erase(self, whose: DataSubject) -> AsyncGenerator[Counts, None]:
         try:
@@ -34,6 +33,14 @@ class CachedAnswers:
         except AnswersGone as error:
             raise CacheUnavailable from error
         yield {"cached_answers": gone}
+
+
+def _item(answer: CachedAnswer) -> dict[str, object]:
+    said = {"answer": answer.body.decode()} if answer.kind == CHAT else {}
+    return {
+        "kind": "cached_answer", "subject": answer.subject, "model": answer.model, "created": answer.created,
+        "expires": answer.expires, **said,
+    }  # fmt: skip
 
 
 def _is_of(answer: CachedAnswer, whose: DataSubject) -> bool:

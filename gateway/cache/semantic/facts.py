@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from gateway.cache.semantic import words
 from services.runtime.language.detect import UNKNOWN, language_of
@@ -47,7 +46,6 @@ class Facts:
     source: frozenset[str]
 
 
-@lru_cache(maxsize=4096)
 def facts_of(text: str) -> Facts:
     """The facts of a question, of LONGEST characters."""
     text = unicodedata.normalize("NFKC", text[:LONGEST]).strip()

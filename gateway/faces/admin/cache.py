@@ -1,6 +1,7 @@
 """CacheService."""
 
 import time
+from contextlib import aclosing
 
 from headworks.gateway.v1 import cache_service_pb2 as pb
 from headworks.gateway.v1 import cache_service_pb2_grpc as pb_grpc
@@ -65,13 +66,20 @@ class CacheServicer(pb_grpc.CacheServiceServicer):
     ) -> pb.ListCachedAnswersResponse:
         call = self._calls.begin(request, context)
         size, begin = page_size(request.page_size), offset(request.page_token)
+        page, seen = [], 0
         try:
-            answers = await self._cache.all(call.tenant(request.tenant))
+            async with aclosing(self._cache.all(call.tenant(request.tenant))) as answers:
+                async for answer in answers:
+                    if request.model not in ("", answer.model):
+                        continue
+                    seen += 1
+                    if seen > begin + size:
+                        break
+                    if seen > begin:
+                        page.append(convert.cached_answer(answer))
         except AnswersGone as error:
             raise CacheUnavailable from error
-        answers = [answer for answer in answers if request.model in ("", answer.model)]
-        token = str(begin + size) if begin + size < len(answers) else ""
-        page = map(convert.cached_answer, answers[begin : begin + size])
+        token = str(begin + size) if seen > begin + size else ""
         return pb.ListCachedAnswersResponse(answers=page, next_page_token=token)
 
     async def PurgeCache(self, request: pb.PurgeCacheRequest, context: Context) -> pb.PurgeCacheResponse:

@@ -225,6 +225,17 @@ class TestCatalog:
         assert found == ids
         assert token == ""
 
+    async def test_collections_are_listed_by_name(self, service: Served) -> None:
+        identity = service.identity()
+        for name in ("a", "b", "c"):
+            await service.stub.CreateCollection(pb.CreateCollectionRequest(name=name), metadata=identity)
+        request = pb.ListCollectionsRequest(names=["c", "none", "a"])
+        listed = await service.stub.ListCollections(request, metadata=identity)
+        assert [one.name for one in listed.collections] == ["a", "c"]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await service.stub.ListCollections(pb.ListCollectionsRequest(names=["a"] * 101), metadata=identity)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
     async def test_collections_are_listed_by_pages(self, service: Served) -> None:
         for name in ("c", "a", "b"):
             await service.ingest({}, name)

@@ -247,6 +247,15 @@ async def test_what_is_for_one_caller_alone_is_not_kept(start: Start, behaviour:
     assert (await side.stats()).stored == 0
 
 
+async def test_a_question_that_a_guard_has_changed_is_its_callers_alone(start: Start) -> None:
+    side = await start(ANSWERS)
+    spec = "guards: [{guard: pii, stage: both, action: redact, restore: true}]"
+    await side.gateway.ask("PUT", "/v1/admin/guards", json.dumps({"spec": spec}).encode()).whole()
+    for mail in ("ann@example.com", "ann@example.com"):
+        assert await side.status(f"Who is {mail}?") == "bypass"
+    assert len(side.upstream.exchanges) == 2
+
+
 async def test_a_hit_goes_through_the_guards_of_today(start: Start) -> None:
     side = await start(ANSWERS)
     await side.ask()

@@ -17,6 +17,8 @@ from gateway.cache.semantic.verifier import Verifier
 from gateway.cache.service import AnswerCache
 from gateway.cache.store import AnswersGone, MemoryAnswers
 from gateway.cache.turn import CacheStatus, CacheTurn
+from gateway.privacy.cached_answers import CachedAnswers
+from gateway.privacy.model import DataSubject
 from services.runtime.errors import Unavailable
 from services.runtime.identity import Identity
 
@@ -53,7 +55,7 @@ class Side:
         self.embeds = True
         self.embedded: list[str] = []
         self.tasks: list[asyncio.Task[Any]] = []
-        finder = Finder(self._embed, Verifier((0.0,) * 7, 5.0, {"en": 0.9}), lambda: self.chance)
+        self.finder = finder = Finder(self._embed, Verifier((0.0,) * 7, 5.0, {"en": 0.9}), lambda: self.chance)
         policies: Any = FixedPolicies(policy)
         purges: Any = NoPurges()
         store = store or MemoryAnswers(1 << 20)
@@ -154,6 +156,20 @@ async def test_what_is_purged_is_found_by_nothing() -> None:
     side = Side()
     await side.ask(ON)
     await side.cache.purge("acme")
+    assert (await side.ask(ENABLE)).status is CacheStatus.MISS
+
+
+async def test_what_a_person_was_answered_is_exported_and_erased() -> None:
+    side = Side()
+    await side.ask(ON, "Click.")
+    source = CachedAnswers(side.cache)
+    [item] = [each async for each in source.export(DataSubject("acme", "ann"))]
+    assert item["answer"] == "Click."
+    assert [each async for each in source.export(DataSubject("acme", "ben"))] == []
+    assert [each async for each in source.erase(DataSubject("acme", "ben"))] == [{"cached_answers": 0}]
+    assert (await side.ask(ON)).status is CacheStatus.HIT
+    assert [each async for each in source.erase(DataSubject("acme", "ann"))] == [{"cached_answers": 1}]
+    assert not any(each.known for each in side.finder.index._partitions.values())
     assert (await side.ask(ENABLE)).status is CacheStatus.MISS
 
 
