@@ -181,7 +181,10 @@ def _end(finished: pb.RunFinished, index: _Index) -> Iterator[tuple[str, tuple[s
     if index.text:
         yield f"the answer: “{shorten(index.text, wording.LONG)}”", tuple(f"from {one}" for one in index.sources)
     hops = [f"{timing.hop} {wording.took(wording.seconds(timing.duration))}" for timing in finished.timings]
-    details = [f"in all: {wording.usage(index.usage)}", *([f"time by hop: {', '.join(hops)}"] if hops else [])]
+    told = finished.error_details
+    asked = told.get("attempts", "").replace(",", ", ")
+    before = [f"asked by the route {told.get('route', '')}: {asked}"] if asked else []
+    details = [*before, f"in all: {wording.usage(index.usage)}", *([f"time by hop: {', '.join(hops)}"] if hops else [])]
     yield f"it ended: {wording.end(finished)}", tuple(details)
 
 

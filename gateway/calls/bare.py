@@ -17,7 +17,7 @@ from gateway.calls.pipeline import answered
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.client import UpstreamReply
-from services.llm.endpoint import endpoint_of
+from services.llm.endpoint import ModelEndpoint
 from services.llm.handle import BareModel, BareReply
 from services.llm.models import DEFAULT
 from services.llm.needs import Needs
@@ -150,8 +150,9 @@ class _UpstreamCall:
     def ask(self, call: Call) -> AbstractAsyncContextManager[BareReply]:
         """The upstream's answer, or that of the target to which a route has led."""
         request = self._request
-        needs = Needs(request.capabilities, lambda: self._tally.counts.read + 1, request.priority, _tenant(call))
-        return self._model.post(request.wire, time_left(call), not request.stream, self._sent, needs)
+        whole, tenant = not request.stream, _tenant(call)
+        needs = Needs(request.capabilities, lambda: self._tally.counts.read + 1, request.priority, tenant, whole)
+        return self._model.post(request.wire, time_left(call), whole, self._sent, needs)
 
     def _sent(self) -> None:
         """From now on the upstream may have the question."""
@@ -168,7 +169,8 @@ class _UpstreamCall:
     def replay(self) -> BareAnswer:
         """The cache answers in the upstream's place."""
         self.call.begin()
-        return BareAnswer(self.call, self._request, endpoint_of(self._model.entry), self._tally)
+        entry = self._model.entry
+        return BareAnswer(self.call, self._request, ModelEndpoint(entry.name, "", entry.model), self._tally)
 
 
 def _tenant(call: Call) -> str:

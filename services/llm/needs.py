@@ -10,12 +10,14 @@ from services.llm.chat import Priority
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a call needs of a target. `tokens` counts the prompt and the least answer; it is called only where it
-    matters. `tenant`: whose turn it is where calls wait for a place, interactive ones ahead of batch ones."""
+    matters. `tenant`: whose turn it is where calls wait for a place, interactive ones ahead of batch ones.
+    `whole`: the answer begins when it is done."""
 
     capabilities: frozenset[Capability] = frozenset()
     tokens: Callable[[], int] = lambda: 0
     priority: Priority = Priority.INTERACTIVE
     tenant: str = ""
+    whole: bool = False
 
 
 NOTHING = Needs()

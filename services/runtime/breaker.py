@@ -35,7 +35,8 @@ class Breaker:
         # Calls and failures of the present half of the time and of the one before it.
         self._counts = [0, 0, 0, 0]
         self._turns = clock() + self._half
-        self._row = 0
+        self.row = 0
+        """Failures one after the other."""
         self._pause = 0.0
         self._until = 0.0
         self._trial = False
@@ -78,7 +79,7 @@ class Breaker:
         """The dependency has answered. Where one failure is not enough to open, one answer of before is not enough to
         close: only a trial's is."""
         self._count(0)
-        self._row = 0
+        self.row = 0
         if self.open and (self._trial or self._least == 1):
             self._pause, self._trial = 0.0, False
             self._counts = [0, 0, 0, 0]
@@ -86,10 +87,10 @@ class Breaker:
     def failed(self) -> bool:
         """The dependency has not answered. Returns whether that has opened the breaker, or keeps it open longer."""
         self._count(1)
-        self._row += 1
+        self.row += 1
         if self.open and not self._trial and self._least > 1:
             return False  # it was called before the breaker opened
-        if not self.open and self._row < self._least and (self._calls < self._least or self.failing < self._share):
+        if not self.open and self.row < self._least and (self._calls < self._least or self.failing < self._share):
             return False
         self._pause = min(self._pause * 2, LONGEST_PAUSE) or FIRST_PAUSE
         self._trial = False

@@ -31,6 +31,7 @@ SOON_SECONDS = 60.0
 """What is to be tried again later than this is not for a client to wait for."""
 
 
+ROUTE = "x-headworks-route"
 CHALLENGE: Mapping[str, str] = {"www-authenticate": 'Bearer realm="headworks"'}
 
 
@@ -106,5 +107,7 @@ def headers_of(error: DomainError) -> dict[str, str]:
     final = error.reason in FINAL_REASONS or error.details.get(FINAL) == "true"
     if final or (wait is not None and wait > SOON_SECONDS):
         retry["x-should-retry"] = "false"
+    route = error.details.get("route")
+    told = {ROUTE: f"{route}; failed={error.details.get('attempts', '')}"} if route else {}
     known = CHALLENGE if error.kind is ErrorKind.UNAUTHENTICATED else {}
-    return {**retry, **known, **getattr(error, "headers", {})}
+    return {**retry, **known, **told, **getattr(error, "headers", {})}

@@ -167,6 +167,7 @@ class RouteForm(Strict):
     attempts: int = Field(4, ge=1, le=16)
     retry_share: float = Field(0.2, ge=0, le=1)
     first_token_seconds: float = Field(15, gt=0)
+    whole_answer_seconds: float = Field(120, gt=0)
     faults: dict[Fault, Remedy] = {}
     hedge: HedgeForm | None = None
 
@@ -196,6 +197,7 @@ class RouteForm(Strict):
             self.attempts,
             self.retry_share,
             self.first_token_seconds,
+            self.whole_answer_seconds,
             self.faults,
             HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
         )

@@ -29,7 +29,8 @@ class HedgeSpec:
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
     """`attempts` of one call at most; of all calls this `retry_share` may be attempts that are made again.
-    `first_token_seconds`: how long a target may take to begin its answer while another could be asked. `faults`: what
+    `first_token_seconds`: how long a target may take to begin its answer while another could be asked, and
+    `whole_answer_seconds` for all of one that does not come in a stream. `faults`: what
     is done about them otherwise than REMEDIES says."""
 
     name: str
@@ -39,6 +40,7 @@ class RouteSpec:
     attempts: int = 4
     retry_share: float = 0.2
     first_token_seconds: float = 15
+    whole_answer_seconds: float = 120
     faults: Mapping[Fault, Remedy] = field(default_factory=dict)
     hedge: HedgeSpec | None = None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any
 
 import orjson
 
@@ -12,7 +13,7 @@ from services.llm.endpoint import ModelEndpoint
 from services.llm.generation import Generation, Lost, Piece, Said, Thought
 from services.llm.openai import chunks, request
 from services.llm.openai.answer import AnswerReader
-from services.llm.openai.chunks import Chunk, MalformedChunk, Mend
+from services.llm.openai.chunks import Chunk, Json, MalformedChunk, Mend
 from services.llm.openai.form import restore
 from services.llm.openai.unreadable import written_in
 from services.llm.sse import DONE, LONGEST, EventReader, EventTooLong, data_of
@@ -105,9 +106,23 @@ def decode(endpoint: ModelEndpoint, event: bytes, data: bytes, mend: Mend | None
         chunk = chunks.read(event, data, mend)
     except MalformedChunk as error:
         raise errors.broken(endpoint, str(error)) from error
-    if chunk.json.get("error"):
-        raise errors.within_stream(endpoint, chunk.json["error"])
+    if reported := _error_of(chunk.json):
+        raise errors.within_stream(endpoint, reported)
     return chunk
+
+
+def _error_of(said: Json) -> Any:
+    """What stands in the place of an answer: as most have it, as older servers of vLLM's do, and as OpenRouter ends a
+    choice."""
+    if said.get("error"):
+        return said["error"]
+    if said.get("object") == "error":
+        return said
+    choices = said.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(first, dict) and isinstance(first.get("error"), dict):
+        return first["error"]
+    return None
 
 
 def completion(endpoint: ModelEndpoint, body: bytes, mend: Mend | None = None) -> Chunk:

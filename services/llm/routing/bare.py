@@ -110,7 +110,9 @@ async def _begun(reply: UpstreamReply, whole: bool) -> None:
 def _is_plain(body: bytes) -> bool:
     """Whether it is a completion beyond doubt; where there is doubt it is read as it will be for the caller."""
     value = _parsed(body)
-    return bool(value.get("choices")) and not value.get("error")
+    choices = value.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(first, dict) and not first.get("error") and not value.get("error")
 
 
 def _says_plainly(data: bytes) -> bool:

@@ -148,10 +148,11 @@ class Route:
             length = target.entry.context_length or int(error.details.get("context_length", 0))
             return self._choice.of(needs, apart, longer_than=length) if length else None
         other = None if self._own else self._choice.of(needs, apart)
-        if other is None and repeats and remedy in (Remedy.AGAIN, Remedy.NEXT):
+        if other is None and remedy in (Remedy.AGAIN, Remedy.NEXT):
             # All were asked: one that may be well by now once more, this one last.
-            gone = {one for one, repeats in apart.items() if not repeats} | {target}
-            return (None if self._own else self._choice.of(needs, gone)) or target
+            gone = {one for one, again in apart.items() if not again} | {target}
+            other = None if self._own else self._choice.of(needs, gone)
+            return other or (target if repeats else None)
         return other
 
     async def _asked(
@@ -160,18 +161,20 @@ class Route:
         """The answer, whose it is, and whether another was asked as well."""
         hedge = self.spec.hedge
         slow = target.slow_seconds
-        if hedge is None or slow is None:
-            return await self._once(begin, target, self._silence(target, apart)), target, False
+        if hedge is None or slow is None or needs.whole:
+            return await self._once(begin, target, self._silence(target, apart, needs), needs), target, False
         return await self._hedged(begin, target, max(slow, hedge.least_seconds), needs, apart)
 
-    def _silence(self, target: Target, apart: dict[Target, bool]) -> float | None:
+    def _silence(self, target: Target, apart: dict[Target, bool], needs: Needs) -> float | None:
         """How long a target may take to begin; None where there is nobody else to ask."""
         others = not self._own and any(
             one.target is not target and one.target not in apart and one.target.ready for one in self.targets
         )
-        return self.spec.first_token_seconds if others else None
+        if not others:
+            return None
+        return self.spec.whole_answer_seconds if needs.whole else self.spec.first_token_seconds
 
-    async def _once(self, begin: Begin[Answer], target: Target, silence: float | None) -> Answer:
+    async def _once(self, begin: Begin[Answer], target: Target, silence: float | None, needs: Needs) -> Answer:
         """One attempt, judged. The target stays busy with what begins."""
         started = time.monotonic()
         target.in_flight += 1
@@ -186,9 +189,10 @@ class Route:
             except TimeoutError:
                 if waiting.now:  # it has not been asked: that says nothing of its health
                     raise ModelBusy(target.name, target.in_flight, 1) from None
+                what, limit = ("", "whole_answer") if needs.whole else ("begin to ", "first_token")
                 raise UpstreamTimeout(
-                    f"the target {target.name!r} did not begin to answer within {silence:g} seconds: the "
-                    f"`first_token_seconds` of the route {self.entry.name!r}",
+                    f"the target {target.name!r} did not {what}answer within {silence:g} seconds: the "
+                    f"`{limit}_seconds` of the route {self.entry.name!r}",
                     **{FINAL: "true"},
                 ) from None
         except DomainError as error:
@@ -198,7 +202,7 @@ class Route:
             raise
         else:
             outcome = "ok"
-            target.begun(time.monotonic() - started)
+            target.begun(None if needs.whole else time.monotonic() - started)
             return answer
         finally:
             if outcome != "ok":
@@ -217,13 +221,13 @@ class Route:
         self, begin: Begin[Answer], target: Target, after: float, needs: Needs, apart: dict[Target, bool]
     ) -> tuple[Answer, Target, bool]:
         """Ask a second target as well where the first one is slow; the first to answer is taken, the other left."""
-        first = asyncio.create_task(self._once(begin, target, self._silence(target, apart)))
+        first = asyncio.create_task(self._once(begin, target, self._silence(target, apart, needs), needs))
         racing = {first: target}
         second: Target | None = None
         try:
             await asyncio.wait(racing, timeout=after)
             if not first.done() and (second := self._second(target, needs, apart)) is not None:
-                racing[asyncio.create_task(self._once(begin, second, None))] = second
+                racing[asyncio.create_task(self._once(begin, second, None, needs))] = second
             while racing:
                 done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -256,6 +260,7 @@ class Route:
     def _tell(self, error: DomainError, failed: list[Attempt]) -> None:
         """Say in the error which attempts came to nothing."""
         if not self._own:
+            error.details["route"] = self.entry.name
             error.details["attempts"] = ",".join(f"{one.target}:{one.fault}" for one in failed)
 
 

@@ -15,8 +15,8 @@ KEPT = 128
 ENOUGH = 20
 EACH = 8
 """Answers after which it is judged anew."""
-MISCONFIGURED_SECONDS = 30.0
-"""How long a target is left out that only its operator can help."""
+LONGEST_HOLD = 60.0
+"""However long a target asks to be left alone."""
 LEAST_HEALTH = 0.05
 _LEVELS = {BreakerState.CLOSED: 0.0, BreakerState.OPEN: 1.0, BreakerState.HALF_OPEN: 0.5}
 
@@ -56,11 +56,13 @@ class Target:
 
     def load(self, weight: int) -> float:
         """The lower the better: calls under way by weight, worse for one that fails."""
-        return (self.in_flight + 1) / (weight * max(1 - self.breaker.failing, LEAST_HEALTH))
+        return self.in_flight / (weight * max(1 - self.breaker.failing, LEAST_HEALTH))
 
-    def begun(self, seconds: float) -> None:
-        """An answer has begun after so long."""
+    def begun(self, seconds: float | None) -> None:
+        """An answer has begun after so long; None where it was not a stream."""
         self.breaker.succeeded()
+        if seconds is None:
+            return
         self._firsts.append(seconds)
         self._seen += 1
         if self._seen % EACH == 0 and len(self._firsts) >= ENOUGH:
@@ -70,10 +72,8 @@ class Target:
         """An answer has not begun, or has broken off."""
         if fault in SICK:
             opened = self.breaker.failed()
-            if fault is Fault.AUTH:
-                self.hold(MISCONFIGURED_SECONDS)
-            elif retry_after:
-                self.hold(retry_after)
+            if retry_after and self.breaker.row > 1:
+                self.hold(min(retry_after, LONGEST_HOLD))
             elif opened:
                 self.on_open(self, self.breaker.left)
         elif fault not in UNTOLD:

@@ -35,6 +35,7 @@ async def process(redis_server: Redis) -> AsyncIterator[Make]:
 async def test_what_one_has_found_out_the_other_knows(process: Make) -> None:
     one, other, elsewhere = await process(), await process(), await process(url="http://elsewhere/v1")
     one.failed(Fault.RATE_LIMIT, retry_after=20)
+    one.failed(Fault.RATE_LIMIT, retry_after=20)
     await until(lambda: not other.ready)
     assert 10 < other.breaker.left <= 20
     assert elsewhere.ready, "another place"
@@ -58,5 +59,6 @@ async def test_without_redis_each_goes_by_what_it_knows(process: Make, redis_ser
     assert not one.ready
     assert other.ready
     redis_server.start()
+    one.failed(Fault.RATE_LIMIT, retry_after=30)
     one.failed(Fault.RATE_LIMIT, retry_after=30)
     await until(lambda: not other.ready)

@@ -234,14 +234,38 @@ async def test_a_breaker_that_never_closes_lets_a_call_through_now_and_then() ->
     assert 6 <= len(engines.asked) <= 14
 
 
-async def test_who_asks_for_time_gets_it() -> None:
+async def test_who_asks_for_time_again_gets_it() -> None:
+    """Once may be about one call: a question that is too large, or that a filter does not like."""
     clock = Clock()
     route = route_of("a", "b:1", clock=clock)
-    engines = Engines(a=[lambda: UpstreamBusy("429").retry_in(30), "well"])
-    assert (await asked(route, engines))[0] == "b"
+    late = lambda: UpstreamBusy("429").retry_in(30)  # noqa: E731
+    engines = Engines(a=[late, late, "well"])
+    for _ in range(3):
+        assert (await asked(route, engines))[0] == "b"
+    assert engines.asked.count("a") == 2
     clock.now += 29
     assert (await asked(route, engines))[0] == "b"
     clock.now += 2
+    assert (await asked(route, engines))[0] == "a"
+
+
+async def test_no_target_is_left_alone_for_longer_than_a_minute() -> None:
+    clock = Clock()
+    route = route_of("a", "b:1", clock=clock)
+    day = lambda: UpstreamBusy("429").retry_in(86400)  # noqa: E731
+    engines = Engines(a=[day, day, "well"])
+    for _ in range(2):
+        await asked(route, engines)
+    clock.now += 61
+    assert (await asked(route, engines))[0] == "a"
+
+
+async def test_one_call_takes_no_target_from_others() -> None:
+    """Whatever it meets at all of them."""
+    route = route_of("a", "b:1")
+    engines = Engines(**{name: [lambda: UpstreamUnavailable("500").retry_in(30), "well"] for name in "ab"})
+    with pytest.raises(UpstreamUnavailable):
+        await asked(route, engines)
     assert (await asked(route, engines))[0] == "a"
 
 
@@ -327,3 +351,25 @@ async def test_second_calls_have_a_bound() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert len(engines.asked) <= 40 + 3 + 2
+
+
+async def test_weights_hold_where_nobody_is_busy() -> None:
+    route = route_of("a", "b")
+    route = Route(route.spec, route.entry, [Weighed(route.target("a"), 3), Weighed(route.target("b"), 1)])
+    asked_of = [(await asked(route, Engines()))[0] for _ in range(400)]
+    assert asked_of.count("a") == pytest.approx(300, abs=45)
+
+
+@pytest.mark.parametrize("order", [("a", "b:1"), ("b", "a:1")])
+async def test_who_may_be_asked_again_is_whoever_came_last(order: tuple[str, str]) -> None:
+    """One target may be asked again and one may not; which of them failed last makes no difference."""
+    engines = Engines(a=[unavailable, "well"], b=lambda: UpstreamBusy("429"))
+    by, report = await asked(route_of(*order), engines)
+    assert (by, sorted(one.target for one in report.failed)) == ("a", ["a", "b"])
+
+
+async def test_one_refusal_of_one_call_takes_a_target_from_nobody() -> None:
+    """Of providers some refuse a single question with 403 or 404."""
+    engines = Engines(a=[lambda: UpstreamMisconfigured("403"), "well"])
+    route = route_of("a", "b:1")
+    assert [(await asked(route, engines))[0] for _ in range(2)] == ["b", "a"]

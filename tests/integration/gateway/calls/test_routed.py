@@ -116,6 +116,11 @@ FAULTS: list[tuple[str, Behaviour, str]] = [
     ("garbage", fake.raw(b"data: {]\n\n"), "broken"),
     ("HTML", fake.raw(b"<html>", kind="text/html"), "broken"),
     ("nothing", fake.raw(b""), "overload"),
+    (
+        "an error of older servers of vLLM",
+        fake.raw(b'{"object":"error","message":"too busy","code":503}', kind="application/json"),
+        "overload",
+    ),
     ("an end without an answer", fake.raw(b"data: [DONE]\n\n"), "broken"),
     ("an error for an answer", fake.raw(b'{"error":{"message":"odd"}}', kind="application/json"), "overload"),
 ]
@@ -175,7 +180,7 @@ async def test_what_is_refused_is_refused_once(make: Make) -> None:
 
 
 async def test_one_deadline_holds_over_all_attempts(make: Make) -> None:
-    side = await make([silent], [silent], first_token_seconds=0.2)
+    side = await make([silent], [silent], whole_answer_seconds=0.2)
     asked = parse({"model": "steady", "messages": [{"role": "user", "content": "why?"}]})
     began = time.monotonic()
     with pytest.raises(DomainError) as caught:
@@ -237,7 +242,7 @@ async def test_waiting_for_a_place_is_no_sickness(make: Make) -> None:
         await released.wait()
         await whole(WHOLE)(exchange)
 
-    side = await make([holds], [whole(WHOLE)], limits={"bare_concurrency": 1}, first_token_seconds=0.2)
+    side = await make([holds], [whole(WHOLE)], limits={"bare_concurrency": 1}, whole_answer_seconds=0.2)
     direct = side.calls.complete(parse({"model": "a", "messages": [{"role": "user", "content": "long"}]}), call_of(20))
     long = asyncio.create_task(direct)
     try:
@@ -249,3 +254,26 @@ async def test_waiting_for_a_place_is_no_sickness(make: Make) -> None:
     finally:
         released.set()
     await long
+
+
+async def test_a_whole_answer_has_a_limit_of_its_own(make: Make) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.3)
+        await whole(WHOLE)(exchange)
+
+    side = await make([slow], [whole(WHOLE)], first_token_seconds=0.1)
+    assert (await side.complete())["headworks"]["route"]["target"] == "a"
+
+
+async def test_an_answer_that_ends_with_an_error_is_none(make: Make) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "error",
+              "error": {"code": 502, "message": "no provider"}}  # fmt: skip
+    side = await make([whole({**WHOLE, "choices": [choice]})], [whole(WHOLE)])
+    told = (await side.complete())["headworks"]["route"]
+    assert (told["target"], told["failed"][0]["fault"]) == ("b", "overload")
+
+
+async def test_an_error_of_older_servers_of_vllm_in_a_stream(make: Make) -> None:
+    said = fake.raw(b'data: {"object":"error","message":"too busy","code":503}\n\ndata: [DONE]\n\n')
+    side = await make([said], [fake.streams(*HELLO)])
+    assert (await side.stream())[0]["headworks"]["route"]["failed"][0]["fault"] == "overload"
