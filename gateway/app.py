@@ -198,7 +198,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
         settings.mcp_origins,
     )
     await mcp.open(resources)
-    faces = (openai, responses, anthropic, *documents, mcp, A2aFace(orchestrator, runs))
+    faces = (openai, responses, anthropic, *documents, mcp, A2aFace(orchestrator, runs, settings.public_url))
     paths = [*(route for face in faces for route in face.routes()), *transcoded(ADMIN, add_admin)]
     vital = VITAL if closed else VITAL - {RECORDS}
     http = http_server(settings, paths, around, access, ENVOY, vital)

@@ -150,6 +150,12 @@ class GatewaySettings(ServerSettings):
         description="How often a stream on which nothing comes, as while a tool runs or a person decides, sends a "
         "comment, in seconds.",
     )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$",
+        description="Where callers reach the mesh, such as https://mesh.example.com; cards of agents say it. Empty: "
+        "the host that a call names, whose port Envoy leaves out.",
+    )
     mcp_hosts: tuple[str, ...] = Field(
         ("*",),
         description="Hosts of MCP servers that tenants may register, and of their OAuth issuers: example.com, "

@@ -150,7 +150,7 @@ class _UpstreamCall:
     def ask(self, call: Call) -> AbstractAsyncContextManager[BareReply]:
         """The upstream's answer, or that of the target to which a route has led."""
         request = self._request
-        needs = Needs(request.capabilities, lambda: self._tally.counts.read + 1)
+        needs = Needs(request.capabilities, lambda: self._tally.counts.read + 1, request.priority, _tenant(call))
         return self._model.post(request.wire, time_left(call), not request.stream, self._sent, needs)
 
     def _sent(self) -> None:
@@ -169,6 +169,10 @@ class _UpstreamCall:
         """The cache answers in the upstream's place."""
         self.call.begin()
         return BareAnswer(self.call, self._request, endpoint_of(self._model.entry), self._tally)
+
+
+def _tenant(call: Call) -> str:
+    return "" if call.identity is None else call.identity.tenant
 
 
 def _screen(error: DomainError, screen: Screen) -> None:

@@ -60,6 +60,8 @@ DEFAULTS: Mapping[str, Collection[Any]] = {
     "truncation": ("disabled",),
 }
 """Values that are what an upstream does by itself."""
+OURS = frozenset(("priority",))
+"""What this side reads itself."""
 HARMLESS = frozenset(("metadata", "store", "prompt_cache_retention", "prompt_cache_options"))
 """They bear on what a provider keeps of the call, not on its answer: they stay here."""
 
@@ -94,7 +96,7 @@ def restrict(body: Json, entry: CatalogueEntry) -> None:
     if ANY_FIELD in allowed:
         return
     for name in [name for name in body if name not in SAFE and name not in allowed]:
-        if not (name in HARMLESS or idle(name, body[name])):
+        if not (name in HARMLESS or name in OURS or idle(name, body[name])):
             raise FieldNotAllowed(entry.name, name)
         del body[name]
     for name in body.keys() & _WITHIN.keys():

@@ -11,6 +11,7 @@ import orjson
 from gateway.cache.question import Asked
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import Capability, CatalogueEntry
+from services.llm.chat import Priority
 from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
 from services.llm.openai.request import REASONING
@@ -70,6 +71,7 @@ class BareRequest:
         self.stream = stream
         self.include_usage = include_usage
         self._names_limit = names_limit
+        self.priority = Priority.INTERACTIVE
         self._room: int | None = None
 
     @property

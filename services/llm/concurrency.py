@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from time import monotonic
 
 from services.llm.chat import Priority
@@ -28,6 +30,23 @@ class ModelBusy(DomainError):
         )  # fmt: skip
 
 
+@dataclass(slots=True)
+class Waiting:
+    """Whether what was begun after `watch_waiting` waits for a place, and has not begun."""
+
+    now: bool = False
+
+
+_watched: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
+
+
+def watch_waiting() -> Waiting:
+    """Of the call that this task begins next."""
+    watched = Waiting()
+    _watched.set(watched)
+    return watched
+
+
 class ConcurrencyLimit:
     """Admits `limit` at once; `queue` more wait, `seconds` at most: interactive ones ahead of batch ones, then the
     tenant with the fewest under way."""
@@ -50,13 +69,16 @@ class ConcurrencyLimit:
         return self._limit.waiting
 
     @asynccontextmanager
-    async def place(self, priority: Priority) -> AsyncIterator[None]:
-        """A place for one generation of the present caller's tenant. Raises ModelBusy."""
-        owner = _tenant()
+    async def place(self, priority: Priority, tenant: str | None = None) -> AsyncIterator[None]:
+        """A place for one generation of a tenant, the present caller's unless it is given. Raises ModelBusy."""
+        owner = _tenant() if tenant is None else (tenant,)
+        watched = _watched.get() or Waiting()
+        watched.now = True
         try:
             await self._limit.acquire(owner, rank=_RANKS[priority], seconds=self._seconds)
         except Full:
             raise self._busy() from None
+        watched.now = False
         entered = self._clock()
         try:
             yield

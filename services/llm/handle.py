@@ -19,6 +19,7 @@ from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import OpenAiEngine
 from services.llm.route_report import RouteReport
 from services.llm.target_health import TargetHealth
+from services.llm.time_left import Deadline
 from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
@@ -91,6 +92,7 @@ class BareHandle:
 
     entry: CatalogueEntry
     engine: OpenAiEngine
+    limit: ConcurrencyLimit | None = None
 
     def health(self) -> Sequence[TargetHealth]:
         return ()
@@ -105,6 +107,21 @@ class BareHandle:
         needs: Needs = NOTHING,
     ) -> AsyncIterator[BareReply]:
         """See BareModel."""
+        if self.limit is None:
+            async with self._post(wire, seconds, whole, on_sent) as reply:
+                yield reply
+            return
+        ends = Deadline(seconds)
+        async with (
+            self.limit.place(self.entry.priority or needs.priority, needs.tenant),
+            self._post(wire, ends.left, whole, on_sent) as reply,
+        ):
+            yield reply
+
+    @asynccontextmanager
+    async def _post(
+        self, wire: Wire, seconds: float, whole: bool, on_sent: Callable[[], None]
+    ) -> AsyncIterator[BareReply]:
         body = wire(self.entry)
         if not tracing.recording():
             async with self.engine.post(body, seconds, whole, on_sent) as reply:

@@ -10,6 +10,7 @@ from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import CatalogueFile, Secret, key_of
 from services.llm.catalogue.route import RouteSpec
 from services.llm.client import HttpClient
+from services.llm.concurrency import ConcurrencyLimit
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Generator
 from services.llm.handle import BareHandle, BoundedGenerator, ModelHandle
@@ -102,7 +103,9 @@ class ModelFactory:
 
     def bare(self, entry: CatalogueEntry) -> BareHandle:
         """Raises BadCatalogue."""
-        return self._bare.setdefault(entry.name, BareHandle(entry, self._upstream(entry)))
+        if entry.name not in self._bare:
+            self._bare[entry.name] = BareHandle(entry, self._upstream(entry), _bare_limit(entry))
+        return self._bare[entry.name]
 
     def bare_route(self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry]) -> RoutedBare:
         """Raises BadCatalogue."""
@@ -130,6 +133,16 @@ class ModelFactory:
             raise ValueError(f"nothing here runs the engine {entry.engine} of the model {entry.name!r}")
         endpoint = endpoint_of(entry, key_of(entry, self._secret), proxy_of(entry.base_url))
         return OpenAiEngine(self._client, endpoint)
+
+
+def _bare_limit(entry: CatalogueEntry) -> ConcurrencyLimit | None:
+    if not entry.bare_concurrency:
+        return None
+    limit = ConcurrencyLimit(entry.name, entry.bare_concurrency, entry.queue, entry.queue_seconds)
+    metrics = ModelMetrics(entry.name)
+    metrics.running.set_function(lambda: limit.running)
+    metrics.waiting.set_function(lambda: limit.waiting)
+    return limit
 
 
 async def share_breakers(redis_url: str, models: ModelFactory, resources: AsyncExitStack) -> None:

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.llm.catalogue.entry import Capability
+from services.llm.chat import Priority
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a call needs of a target. `tokens` counts the prompt and the least answer; it is called only where it
-    matters."""
+    matters. `tenant`: whose turn it is where calls wait for a place, interactive ones ahead of batch ones."""
 
     capabilities: frozenset[Capability] = frozenset()
     tokens: Callable[[], int] = lambda: 0
+    priority: Priority = Priority.INTERACTIVE
+    tenant: str = ""
 
 
 NOTHING = Needs()

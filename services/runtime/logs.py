@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # Below warnings these tell what goes through them: statements with their values, addresses with their queries.
 TALKATIVE = ("aiosqlite", "httpcore", "httpx", "httpcore2", "httpx2", "mcp", "sqlalchemy")
+# What these say of a caller's mistake has what the caller sent in it. The caller is told, and the call is in the log.
+SILENT = ("a2a",)
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -77,6 +79,8 @@ def configure(service: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in TALKATIVE:
         logging.getLogger(library).setLevel(logging.WARNING)
+    for library in SILENT:
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     # No line has them, and to find them takes a third of its time.
     logging._srcfile = None

@@ -21,6 +21,8 @@ Application = Callable[
 T = TypeVar("T")
 STATE = "headworks.exchange"
 """Where in the state of a scope the exchange is."""
+MOST_PARTS = 64
+"""Of a stream, that may wait for a caller who reads slowly."""
 WORK_SECONDS = 5.0
 """How long an exchange that is left waits for its work to end."""
 
@@ -34,6 +36,7 @@ class AsgiExchange:
         self.context = context
         self._form = StreamForm(comment, lambda error: failure(error, request_id))
         self._parts: asyncio.Queue[Body | None] = asyncio.Queue()
+        self._room = asyncio.Event()
         self._head: Message = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -58,6 +61,7 @@ class AsgiExchange:
         task = asyncio.create_task(self._serve(application, body))
         try:
             while (part := await self._parts.get()) is not None:
+                self._room.set()
                 yield part
             await task
         finally:
@@ -101,6 +105,9 @@ class AsgiExchange:
         kind = kind.partition(";")[0]
         data = message.get("body", b"")
         if kind == EVENTS:
+            while self._parts.qsize() >= MOST_PARTS:
+                self._room.clear()
+                await self._room.wait()
             if data:
                 self._parts.put_nowait(Body(EVENTS, data, form=self._form))
         else:

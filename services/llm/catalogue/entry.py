@@ -56,8 +56,9 @@ class CatalogueEntry:
     in sum, 0 for unknown. `answer_tokens`: what an answer without a limit is expected to have; `longest_answer`: the
     most that the model writes, 0 for unknown; `limit_field`: under what name it takes that. `passes`: fields of callers
     that go on to the upstream beside those that always do. `sampling` holds where the caller says nothing; `priority`,
-    if any, holds always. `timeout`: seconds for one generation. `concurrency` generations at once, `queue` more may
-    wait, `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
+    if any, holds always. `timeout`: seconds for one generation. `concurrency` generations at once, and
+    `bare_concurrency` of those that the gateway asks for by itself (0: any number), `queue` more may wait,
+    `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
     `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin the answer, and between two parts of
     it.
     """
@@ -84,6 +85,7 @@ class CatalogueEntry:
     priority: Priority | None = None
     timeout: float = 600
     concurrency: int = 256
+    bare_concurrency: int = 0
     queue: int = 256
     queue_seconds: float = 30
     connections: int = 64

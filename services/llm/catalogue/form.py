@@ -143,6 +143,7 @@ class ModelForm(Strict):
             capabilities=capabilities,
             sampling=Sampling(**self.sampling.model_dump()),
             priority=_PRIORITIES[self.priority] if self.priority else None,
+            bare_concurrency=self.concurrency if "concurrency" in self.model_fields_set else 0,
             breaker=BreakerSpec(**self.breaker.model_dump()),
         )
 

@@ -58,7 +58,7 @@ class RoutedBare:
         deadline = Deadline(seconds)
 
         async def begin(target: Target) -> _Reply:
-            context = self._handles[target.name].post(wire, deadline.left, whole, on_sent)
+            context = self._handles[target.name].post(wire, deadline.left, whole, on_sent, needs)
             reply = _Reply((await context.__aenter__()).reply, context)
             try:
                 await _begun(reply.reply, whole)

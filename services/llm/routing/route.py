@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.catalogue.route import RouteSpec, TargetSpec
+from services.llm.concurrency import ModelBusy, watch_waiting
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
 from services.llm.faults import REMEDIES, Fault, Remedy
 from services.llm.needs import Needs
@@ -174,7 +175,7 @@ class Route:
         """One attempt, judged. The target stays busy with what begins."""
         started = time.monotonic()
         target.in_flight += 1
-        outcome = "cancelled"
+        outcome, waiting = "cancelled", watch_waiting()
         try:
             try:
                 if silence is None:
@@ -183,6 +184,8 @@ class Route:
                     async with asyncio.timeout(silence):
                         answer = await begin(target)
             except TimeoutError:
+                if waiting.now:  # it has not been asked: that says nothing of its health
+                    raise ModelBusy(target.name, target.in_flight, 1) from None
                 raise UpstreamTimeout(
                     f"the target {target.name!r} did not begin to answer within {silence:g} seconds: the "
                     f"`first_token_seconds` of the route {self.entry.name!r}",

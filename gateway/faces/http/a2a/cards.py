@@ -36,6 +36,8 @@ def card(agent: agent_pb2.Agent, base: str) -> dict[str, Any]:
     return found
 
 
-def base_of(headers: Mapping[str, str]) -> str:
-    """Where the caller has reached the gateway, as the caller itself and the edge say."""
+def base_of(headers: Mapping[str, str], public_url: str = "") -> str:
+    """Where the mesh is reached: as the operator says, or the caller itself and the edge."""
+    if public_url:
+        return public_url.rstrip("/")
     return f"{headers.get('x-forwarded-proto', 'http')}://{headers.get('host', 'localhost')}"

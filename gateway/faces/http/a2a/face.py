@@ -47,9 +47,10 @@ class WhichAgent(DomainError):
 
 
 class A2aFace:
-    """Only an agent whose spec says so is offered, and to those who may call it."""
+    """Only an agent whose spec says so is offered, and to those who may call it. `public_url`: see `base_of`."""
 
-    def __init__(self, orchestrator: grpc.aio.Channel, runs: RunCalls) -> None:
+    def __init__(self, orchestrator: grpc.aio.Channel, runs: RunCalls, public_url: str = "") -> None:
+        self._public_url = public_url
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
         self._dispatcher = JsonRpcDispatcher(A2aHandler(orchestrator, runs), Contexts(), enable_v0_3_compat=True)
 
@@ -68,11 +69,13 @@ class A2aFace:
         offered = [agent for agent in found.agents if agent.a2a and allows(scopes, f"models.call:{agent.name}")]
         if len(offered) != 1:
             raise WhichAgent(agent.name for agent in offered)
-        yield as_json(card(offered[0], base_of(call.metadata)))
+        yield as_json(card(offered[0], base_of(call.metadata, self._public_url)))
 
     async def card(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         """An agent's card. Raises NotOffered."""
-        yield as_json(card(await self._offered(request.params["agent"], call), base_of(call.metadata)))
+        yield as_json(
+            card(await self._offered(request.params["agent"], call), base_of(call.metadata, self._public_url))
+        )
 
     async def exchange(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         """One request of another agent, and what it is answered."""

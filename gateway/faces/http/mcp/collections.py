@@ -96,7 +96,7 @@ class CollectionTools:
         call.notes["collection"] = collection
         found = await clients.unary(self._retrieval.Search(asked, **outgoing(call.remaining, call)))
         hits = await self._readable(list(found.hits), call)
-        told = {"hits": [hit_json(hit) for hit in hits], "degraded": found.degraded}
+        told = {"hits": [hit_json(hit) for hit in hits], "degraded": found.degraded, "not_reranked": found.not_reranked}
         text = types.TextContent(type="text", text=_listed(hits) or "(nothing was found)")
         return types.CallToolResult(content=[text], structured_content=told)
 

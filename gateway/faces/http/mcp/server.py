@@ -53,6 +53,7 @@ class McpHandlers:
             version=version("headworks"),
             title="Headworks",
             instructions=INSTRUCTIONS,
+            get_tool_input_schema=lambda name: None,  # or all tools would be listed before each call
             on_list_tools=self.list_tools,
             on_call_tool=self.call_tool,
             on_list_resources=self.list_resources,

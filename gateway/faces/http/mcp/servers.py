@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ MOST_ITEMS = 1000
 """Of one kind that one server lists; what is more is left out."""
 SCHEME = "mcp-"
 LIST_SECONDS = 15.0
+REPORT_SECONDS = 0.1
+"""How often at most a server's progress is passed on."""
 Item = TypeVar("Item", types.Resource, types.ResourceTemplate, types.Prompt)
 Page = tuple[Sequence[Item], str | None]
 log = logging.getLogger(__name__)
@@ -73,7 +76,13 @@ class ServerTools:
         async def ask(arguments: Mapping[str, Any], call: Call, tell: Progress) -> types.CallToolResult:
             quiet = self._calls.guards(server, call, tool).screens_context
 
+            due = 0.0
+
             async def report(progress: float, total: float | None, message: str | None) -> None:
+                nonlocal due
+                if time.monotonic() < due:
+                    return
+                due = time.monotonic() + REPORT_SECONDS
                 figures = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
                 await tell(figures if quiet or not message else message[:500])
 

@@ -1,8 +1,11 @@
 """A chat completion's JSON body to the request of a bare model."""
 
+from headworks.orchestrator.v1 import generation_pb2
+
 from gateway.calls.bare_request import CHOICES, LENGTHS, BareRequest
-from gateway.faces.http.openai import fields, messages
+from gateway.faces.http.openai import fields, messages, sampling
 from gateway.faces.http.openai.errors import BadRequest
+from services.llm.chat import Priority
 from services.llm.openai.chunks import Json
 
 MOST_CHOICES = 128
@@ -19,10 +22,13 @@ def parse(body: Json, *, names_limit: bool = False) -> BareRequest:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadRequest(f"messages[{index}] must be an object with a role", f"messages[{index}]")
     options = fields.mapping(body, "stream_options")
-    return BareRequest(
+    asked = BareRequest(
         body,
         fields.text(body, "model"),
         fields.flag(body, "stream"),
         fields.flag(options, "include_usage", "stream_options."),
         names_limit=names_limit,
     )
+    if sampling.priority(body) == generation_pb2.PRIORITY_BATCH:
+        asked.priority = Priority.BATCH
+    return asked

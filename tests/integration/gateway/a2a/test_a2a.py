@@ -200,3 +200,9 @@ async def test_odd_requests(make_gateway: MakeGateway, path: str, body: Any, sta
     response = await gateway.http.post(path, content=sent, headers=HEADERS | kind)
     assert response.status_code == status, response.text
     assert said in response.text
+
+
+async def test_a_card_says_where_the_operator_has_the_mesh(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(behind=behind(FakeOrchestrator()), public_url="https://mesh.example.com/")
+    card = (await gateway.http.get("/a2a/rag/.well-known/agent-card.json", headers=HEADERS)).json()
+    assert card["supportedInterfaces"][0]["url"] == "https://mesh.example.com/a2a/rag"

@@ -1,5 +1,6 @@
 """Chat completions of a route, over real HTTP: whatever one of its upstreams does, another answers."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.calls.bare import BareCalls
 from gateway.faces.http.openai.bare_request import parse
@@ -19,6 +21,7 @@ from services.runtime.errors import DomainError
 from tests.fakes import openai_upstream as fake
 from tests.fakes.calls import FakePipeline, Settled, call_of, delta
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
+from tests.fakes.serving import until
 
 HELLO = (delta(content="Hel"), delta(content="lo"), delta("stop"))
 WHOLE = {
@@ -61,7 +64,9 @@ Make = Callable[..., Awaitable[Side]]
 async def make() -> AsyncIterator[Make]:
     async with AsyncExitStack() as stack:
 
-        async def made(first: list[Behaviour], second: list[Behaviour], **more: Any) -> Side:
+        async def made(
+            first: list[Behaviour], second: list[Behaviour], limits: dict[str, Any] | None = None, **more: Any
+        ) -> Side:
             upstreams = [
                 await stack.enter_async_context(FakeOpenAi(*behaviours).serving()) for behaviours in (first, second)
             ]
@@ -73,12 +78,17 @@ async def make() -> AsyncIterator[Make]:
                 name: CatalogueEntry(
                     name, EngineKind.OPENAI, base_url=upstream.url, model=f"{name}-2026",
                     api_key_env=f"{name.upper()}_KEY", price=Price(10**9, 10**9 * (number + 1)),
+                    **(limits or {}),
                 )
                 for number, (name, upstream) in enumerate(zip("ab", upstreams, strict=True))
             }  # fmt: skip
             spec = RouteSpec("steady", (TargetSpec("a"), TargetSpec("b", order=1)), bare=True, **more)
             pipeline = FakePipeline()
-            return Side(BareCalls({"steady": factory.bare_route(spec, entries)}, pipeline), pipeline, upstreams)
+            return Side(
+                BareCalls({"a": factory.bare(entries["a"]), "steady": factory.bare_route(spec, entries)}, pipeline),
+                pipeline,
+                upstreams,
+            )
 
         yield made
 
@@ -180,3 +190,62 @@ async def test_a_healthy_answer_says_who_gave_it(make: Make) -> None:
         "route": {"name": "steady", "target": "a", "failed": [], "hedged": False}
     }
     assert not side.upstreams[1].exchanges
+
+
+async def test_calls_wait_for_a_place_by_class_and_a_full_target_is_passed_by(make: Make) -> None:
+    """One place at the first target, and one in its queue; the next call goes to the second."""
+    going, released, seen = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def holds(exchange: Exchange) -> None:
+        seen.append(exchange.body["messages"][0]["content"])
+        going.set()
+        if len(seen) == 1:
+            await released.wait()
+        await whole(WHOLE)(exchange)
+
+    limits = {"bare_concurrency": 1, "queue": 2}
+    side = await make([holds], [whole(WHOLE)], limits=limits)
+
+    async def ask(words: str, **more: Any) -> str:
+        body = {"model": "steady", "messages": [{"role": "user", "content": words}], **more}
+        answer = json.loads(await side.calls.complete(parse(body), call_of(20)))
+        return str(answer["headworks"]["route"]["target"])
+
+    def waiting() -> float | None:
+        return REGISTRY.get_sample_value("headworks_model_waiting", {"model": "a"})
+
+    tasks = [asyncio.create_task(ask("first"))]
+    try:
+        await going.wait()
+        tasks.append(asyncio.create_task(ask("batch", priority="batch")))
+        await until(lambda: waiting() == 1)
+        tasks.append(asyncio.create_task(ask("interactive")))
+        await until(lambda: waiting() == 2)
+        assert await ask("one too many") == "b"
+    finally:
+        released.set()
+    assert await asyncio.gather(*tasks) == ["a", "a", "a"]
+    assert seen == ["first", "interactive", "batch"]
+    assert "priority" not in side.upstreams[0].bodies[1]
+
+
+async def test_waiting_for_a_place_is_no_sickness(make: Make) -> None:
+    going, released = asyncio.Event(), asyncio.Event()
+
+    async def holds(exchange: Exchange) -> None:
+        going.set()
+        await released.wait()
+        await whole(WHOLE)(exchange)
+
+    side = await make([holds], [whole(WHOLE)], limits={"bare_concurrency": 1}, first_token_seconds=0.2)
+    direct = side.calls.complete(parse({"model": "a", "messages": [{"role": "user", "content": "long"}]}), call_of(20))
+    long = asyncio.create_task(direct)
+    try:
+        await going.wait()
+        for _ in range(6):
+            told = (await side.complete())["headworks"]["route"]
+            assert (told["target"], told["failed"][0]["fault"]) == ("b", "full")
+        assert side.calls.health("steady")[0].breaker == "closed"
+    finally:
+        released.set()
+    await long

@@ -1,4 +1,4 @@
-"""Claude Code itself, unmodified, before a bare model: where it is installed."""
+"""Claude Code itself, unmodified, where it is installed."""
 
 import asyncio
 import json
@@ -19,7 +19,12 @@ SECRET = "The weir opens at noon."
 USAGE = fake.usage(prompt=11, completion=2)
 
 
-async def test_it_calls_its_tools_and_answers(before: Before, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("behind", "model"), [("before", "small"), ("with_runs", "run")])
+async def test_it_calls_its_tools_and_answers(
+    before: Before, with_runs: Before, behind: str, model: str, tmp_path: Path
+) -> None:
+    """Of a bare model, and of one that is asked through runs."""
+    start = {"before": before, "with_runs": with_runs}[behind]
     folder = tmp_path / "project"
     folder.mkdir()
     note = folder / "note.txt"
@@ -33,14 +38,14 @@ async def test_it_calls_its_tools_and_answers(before: Before, tmp_path: Path) ->
         else:
             await fake.streams(calls(("Read", json.dumps({"file_path": str(note)}))), USAGE)(exchange)
 
-    gateway, upstream = await before(reads)
+    gateway, upstream = await start(reads)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "ANTHROPIC_BASE_URL": str(gateway.http.base_url),
         "ANTHROPIC_API_KEY": KEY,
-        "ANTHROPIC_MODEL": "small",
-        "ANTHROPIC_DEFAULT_HAIKU_MODEL": "small",
+        "ANTHROPIC_MODEL": model,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": model,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Codex itself, unmodified, before a bare model: where it is installed."""
+"""Codex itself, unmodified, where it is installed."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(CODEX is None, reason="needs Codex: npm install 
 SECRET = "The weir opens at noon."
 USAGE = fake.usage(prompt=11, completion=2)
 CONFIG = """
-model = "small"
+model = "{model}"
 model_provider = "headworks"
 web_search = "disabled"
 [model_providers.headworks]
@@ -29,7 +29,12 @@ wire_api = "responses"
 """
 
 
-async def test_it_calls_its_tools_and_answers(before: Before, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("behind", "model"), [("before", "small"), ("with_runs", "run")])
+async def test_it_calls_its_tools_and_answers(
+    before: Before, with_runs: Before, behind: str, model: str, tmp_path: Path
+) -> None:
+    """Of a bare model, and of one that is asked through runs."""
+    start = {"before": before, "with_runs": with_runs}[behind]
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "note.txt").write_text(SECRET)
@@ -41,10 +46,10 @@ async def test_it_calls_its_tools_and_answers(before: Before, tmp_path: Path) ->
         else:
             await fake.streams(calls(("exec_command", json.dumps({"cmd": "cat note.txt"}))), USAGE)(exchange)
 
-    gateway, upstream = await before(reads)
+    gateway, upstream = await start(reads)
     home = tmp_path / "codex"
     home.mkdir()
-    (home / "config.toml").write_text(CONFIG.format(base_url=gateway.http.base_url))
+    (home / "config.toml").write_text(CONFIG.format(base_url=gateway.http.base_url, model=model))
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CODEX_HOME": str(home), "HEADWORKS_KEY": KEY}
     process = await asyncio.create_subprocess_exec(
         CODEX or "", "exec", "--skip-git-repo-check", "--json", "What does note.txt say?",

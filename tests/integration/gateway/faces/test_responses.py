@@ -327,7 +327,7 @@ async def test_a_response_goes_on_where_the_one_before_ended(with_runs: Before, 
         assert alone.store is False
         with pytest.raises(openai.BadRequestError, match="was not stored"):
             await ask(input="Or?", previous_response_id=alone.id)
-        with pytest.raises(openai.BadRequestError, match="there is no response"):
+        with pytest.raises(openai.BadRequestError, match="there is no such response"):
             await ask(input="Or?", previous_response_id="resp_none")
     said = [(message["role"], message["content"]) for message in upstream.bodies[2]["messages"]]
     assert said == [("user", "why?"), ("assistant", ""), ("tool", "It rains."), ("assistant", "b"), ("user", "And?")]

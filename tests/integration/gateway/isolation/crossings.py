@@ -203,6 +203,26 @@ HTTP: dict[str, list[Attempt]] = {
         attempt(chat(model="rag", metadata={"tenant": "acme", "collection": "docs"}), MISSING),
         attempt(chat(model="rag", user="acme", metadata={"collection": "../acme/docs"}), "INVALID_ARGUMENT"),
     ],
+    "POST /v1/messages": [
+        attempt(chat(model="keeper", max_tokens=9), "MODEL_NOT_FOUND"),
+        attempt(chat(model="keeper", max_tokens=9, stream=True), "MODEL_NOT_FOUND"),
+        attempt(chat(model="rag", max_tokens=9, metadata={"collection": "docs", "user_id": "acme"}), MISSING),
+    ],
+    "POST /v1/messages/count_tokens": [attempt(chat(model="keeper"), OK)],
+    "POST /v1/responses": [
+        attempt(body(model="keeper", input=QUESTION), "MODEL_NOT_FOUND"),
+        attempt(body(model="keeper", input=QUESTION, stream=True), "MODEL_NOT_FOUND"),
+        attempt(body(model="rag", input=QUESTION, metadata={"collection": "docs"}), MISSING),
+        attempt(
+            lambda world: body(model="rag", input=QUESTION, previous_response_id=f"resp_{world.run_id}"),
+            "PREVIOUS_RESPONSE_NOT_FOUND",
+        ),
+    ],
+    "POST /v1/completions": [
+        attempt(body(model="keeper", prompt=QUESTION), "MODEL_NOT_FOUND"),
+        attempt(body(model="rag", prompt=QUESTION, metadata={"collection": "docs"}), MISSING),
+    ],
+    "POST /v1/moderations": [attempt(body(input=QUESTION, model="keeper"), OK)],
     "POST /v1/embeddings": [attempt(body(model="all-minilm-l6-v2", input="x", user="acme"), OK)],
     "POST /v1/rerank": [attempt(body(query="x", documents=["x"]), OK)],
     "POST /v2/rerank": [attempt(body(query="x", documents=["x"]), OK)],

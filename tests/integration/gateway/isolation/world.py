@@ -137,8 +137,8 @@ class World:
             return Answer(grpc.StatusCode.OK, "", messages)
         code = grpc.StatusCode[HTTP_CODES[response.status_code]]
         error = response.json()["error"]
-        reason = error["code"] if isinstance(error["code"], str) else error["data"]["code"]  # in JSON-RPC's form
-        return Answer(code, reason.upper(), messages)
+        beside = error.get("headworks") or error.get("data") or error  # in Anthropic's form, in JSON-RPC's
+        return Answer(code, beside["code"].upper(), messages)
 
     async def fill(self) -> None:
         """Give the owner documents, an agent, a session and a run."""

@@ -18,7 +18,7 @@ from mcp import MCPError
 from tests.fakes.mcp_http import App, Seen, Wall, answering, app_of, endless, listening, watched, wiki
 from tests.fakes.orchestrator import FakeOrchestrator, events
 from tests.fakes.serving import until
-from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway, rows
+from tests.integration.gateway.conftest import BEARER, HEADERS, Gateway, MakeGateway, rows
 from tests.integration.gateway.mcp.client import MODES, client_of
 
 GUARDS = """
@@ -379,3 +379,20 @@ async def test_a_name_that_no_column_takes_is_on_record_as_it_fits(servers: Serv
     [(agent,)] = await rows(records_url, "SELECT agent FROM usage")
     assert agent.startswith("mcp/wiki/longlong")
     assert len(agent) <= len("mcp/wiki/") + 64
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_no_server_is_asked_for_the_tools_of_another(servers: Servers, version: str) -> None:
+    seen = Seen()
+    url = await servers.listen(watched(app_of(wiki(seen)), seen))
+    gateway = await servers.gateway()
+    await servers.put(gateway, "wiki", f"{url}/mcp")
+    prefix = "io.modelcontextprotocol"
+    meta = {f"{prefix}/protocolVersion": version, f"{prefix}/clientCapabilities": {}}
+    params = {"name": "ask_rag", "arguments": {"question": "why?"}, "_meta": meta}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    named = {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": "ask_rag"}
+    accept = {"accept": "application/json, text/event-stream"}
+    response = await gateway.http.post("/mcp", json=body, headers=HEADERS | named | accept)
+    assert "Yes." in response.text
+    assert seen.headers == []

@@ -16,6 +16,7 @@ from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.bare_request import parse
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
+from services.llm.chat import Priority
 
 UPSTREAM = CatalogueEntry("small", EngineKind.OPENAI, base_url="http://x/v1", model="small-2026")
 USER = {"role": "user", "content": "why?"}
@@ -35,11 +36,17 @@ def test_what_bears_on_the_answer_alone_is_passed_on() -> None:
     assert wire(asked(**more)) == {"model": "small-2026", "messages": [USER], **more}
 
 
+@pytest.mark.parametrize(("said", "batch"), [(-1, False), ("interactive", False), (7, True), ("batch", True)])
+def test_the_class_of_a_call_is_for_the_gateway(said: Any, batch: bool) -> None:
+    one = asked(priority=said)
+    assert (one.priority is Priority.BATCH, "priority" in wire(one)) == (batch, False)
+
+
 COSTLY: list[tuple[str, Any]] = [
     ("n", 2), ("best_of", 3), ("min_tokens", 100), ("models", ["large"]), ("fallbacks", [{"model": "large"}]),
     ("provider", {"order": ["x"]}), ("route", "fallback"), ("transforms", ["middle-out"]), ("plugins", [{"id": "web"}]),
     ("service_tier", "priority"), ("web_search_options", {"search_context_size": "high"}), ("modalities", ["audio"]),
-    ("use_beam_search", True), ("extra_body", {"n": 9}), ("chat_template", "{{ x }}"), ("priority", -1),
+    ("use_beam_search", True), ("extra_body", {"n": 9}), ("chat_template", "{{ x }}"),
     ("unheard_of", [1]),
 ]  # fmt: skip
 

@@ -55,13 +55,13 @@ class StoredResponses:
         except grpc.aio.AioRpcError as error:
             if error.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
                 raise
-            raise _not_found(f"there is no response {previous!r}") from error
+            raise _not_found("there is no such response") from error
         if not run.session_id:
-            raise _not_found(f"the response {previous!r} was not stored")
+            raise _not_found("the response was not stored")
         listing = pb.ListRunsRequest(page_size=1, session_id=run.session_id)
         latest = (await clients.unary(self._runs.ListRuns(listing, **outgoing(call.remaining, call)))).runs
         if latest and latest[0].id != run.id:
-            raise _not_found(f"the response {previous!r} is not the last of its conversation")
+            raise _not_found("the response is not the last of its conversation")
         return run.session_id
 
 
