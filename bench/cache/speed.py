@@ -12,6 +12,7 @@ from bench.gateway import policy
 from bench.gateway import upstream as gateway_upstream
 from bench.gateway.probe import HttpTarget, expect, json_of
 from bench.gateway.upstream import MODEL, PATH, STREAM_MODEL, TEXT, Upstream
+from bench.kit import BenchError
 from bench.kit.command import Say
 from bench.kit.figures import Bound, Goal, paired
 from bench.kit.harness import OTHERS, Case, Figures, Results, Side, alternate
@@ -44,7 +45,8 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         upstream = stack.enter_context(gateway_upstream.serving())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
         mesh = stack.enter_context(running(options.mesh, say, _config(upstream, folder)))
-        headers = {"authorization": f"Bearer {policy.set_up(mesh)}"}
+        key = policy.set_up(mesh)
+        headers = {"authorization": f"Bearer {key}"}
         for model in (CACHED, CACHED_STREAM):
             spec = {"tenant": policy.TENANT, "agent": model, "spec": "exact: {ttl_seconds: 86400}"}
             json_of(f"{mesh.url}/v1/admin/cache/policies", mesh.key, spec, "PUT")
@@ -52,6 +54,9 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         for model, target in targets.items():
             expect(model, target, TEXT)
             h2load.so_many(target, CONNECTIONS[MANY], WARM_UP)
+        status = json_of(mesh.url + PATH, key, json.loads(_body(CACHED)))["headworks"]["cache"]["status"]
+        if status != "hit":
+            raise BenchError(f"an equal question is a {status}")
         cases = [
             Case(case, [_side(name, case, targets, mesh, options) for name in (HITS, PIPELINE)]) for case in CONNECTIONS
         ]
