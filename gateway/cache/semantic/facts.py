@@ -12,6 +12,9 @@ YES_NO = "yes or no"
 LONGEST = 1000
 """Characters of a question that is compared by meaning."""
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z'’]*[A-Za-z]|[A-Za-z]|\d+(?:[.,:]\d+)*|[\u3400-\u9fff]+")
+# All that is looked at below, and the signs that stand between. What is not looked at is not there for the gates, and
+# hardly for an embedder, but a model reads it.
+_SEEN = re.compile(r"[ -~\n\t\u3400-\u9fff\u3000-\u3002\u3008-\u3011，。？！：；、“”‘’（）《》…—–·～€£¥°]*")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _IDENTIFIER = re.compile(
     r"[A-Za-z_][\w.\-/]*\d[\w.\-/]*|\b\w+(?:[._/\\]\w+)+\b|\b[a-z]+[A-Z]\w*|(?<!\w)--?[a-z][\w-]+", re.ASCII
@@ -24,10 +27,12 @@ _FROM = re.compile(r"(?:\bfrom\s+|[从])\s*(?:the\s+|a\s+|an\s+|my\s+)?([A-Za-z]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`tokens`: words in lower case, and runs of Chinese. `content`: what is left of them without those that stand in
-    any question; of Chinese its characters."""
+    """`seen`: all of the question is looked at here; another one is compared with nothing. `tokens`: words in lower
+    case, and runs of Chinese. `content`: what is left of them without those that stand in any question; of Chinese its
+    characters."""
 
     text: str
+    seen: bool
     language: str
     tokens: tuple[str, ...]
     content: frozenset[str]
@@ -48,12 +53,14 @@ class Facts:
 
 def facts_of(text: str) -> Facts:
     """The facts of a question, of LONGEST characters."""
+    whole = len(text) <= LONGEST
     text = unicodedata.normalize("NFKC", text[:LONGEST]).strip()
     lower = text.lower().replace("’", "'").replace("n't", " not")
     tokens = tuple(_TOKEN.findall(lower))
     chinese = "".join(words.CJK.findall(lower))
     return Facts(
-        text, language_of(text), tokens, _content(tokens), _numbers(lower, tokens), _units(lower, tokens),
+        text, whole and _SEEN.fullmatch(text) is not None,
+        language_of(text), tokens, _content(tokens), _numbers(lower, tokens), _units(lower, tokens),
         frozenset(day for word, day in words.WEEKDAYS.items() if word in lower), _names(text),
         frozenset(first or second for first, second in _QUOTED.findall(text)),
         frozenset(found.lower() for found in _IDENTIFIER.findall(text)),

@@ -67,7 +67,7 @@ class Finder:
         key that still holds. Raises AnswersGone."""
         facts = facts_of(question.text)
         floor = self._verifier.floors.get(facts.language)
-        if floor is None or not facts.content:
+        if floor is None or not facts.content or not facts.seen:
             return None
         try:
             [vector] = await self._embed([question.text])
