@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.records.checkpoint import Checkpointer
+from services.runtime.records.drivers import Drivers
 from services.runtime.records.engine import make_folder, open_engines, parse
 from services.runtime.records.errors import RecordsUnavailable, cause_of, translated
 from services.runtime.records.kept import KeptConnection
@@ -60,7 +61,7 @@ class Database:
         if migrate:
             async with self._transaction(WRITING, MIGRATION_SECONDS) as connection:
                 await bring_up_to_date(connection, self.schema)
-        if self._engines.drivers is not None:
+        if isinstance(self._engines.drivers, Drivers):
             self._checkpointer = Checkpointer(self._engines.drivers, self._checkpoint_seconds)
             await self._checkpointer.open()
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.runtime.records.drivers import Drivers
+from services.runtime.records.links import Links
 
 DRIVERS: Mapping[str, str] = {
     "sqlite": "sqlite+aiosqlite",
@@ -28,10 +29,11 @@ class Engines:
 
     reading: AsyncEngine
     writing: AsyncEngine
-    drivers: Drivers | None = None
+    drivers: Drivers | Links | None = None
 
     async def aclose(self) -> None:
-        """Close what is in the pools, and wait for the threads of SQLite's driver."""
+        """Close what is in the pools, and what is left of the drivers: threads of SQLite's, connections of
+        PostgreSQL's."""
         for engine in {self.reading, self.writing}:
             await engine.dispose()
         if self.drivers is not None:
@@ -94,7 +96,10 @@ def _begin(engine: AsyncEngine, statement: str) -> None:
 
 def _postgres(url: URL, timeout: float, name: str) -> Engines:
     server = {"application_name": name, "lock_timeout": str(int(timeout * 1000)), "jit": "off"}
-    told = {"timeout": timeout, "command_timeout": timeout, "server_settings": server}
+    links = Links()
+    told = {
+        "timeout": timeout, "command_timeout": timeout, "server_settings": server, "async_creator_fn": links.connect
+    }  # fmt: skip
     engine = create_async_engine(
         url,
         pool_size=POSTGRES_CONNECTIONS,
@@ -104,7 +109,7 @@ def _postgres(url: URL, timeout: float, name: str) -> Engines:
         connect_args=told,
         **_LEAN,
     )
-    return Engines(engine, engine)
+    return Engines(engine, engine, links)
 
 
 # Statements with their parameters are content: they are kept out of errors and logs.
