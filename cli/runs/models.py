@@ -84,8 +84,12 @@ def check(file: Path) -> None:
         return
     bare = sum(entry.bare for entry in catalogue.entries)
     models = counted(len(catalogue.entries), "model")
+    elsewhere = {target.model for route in catalogue.routes for target in route.targets}
+    elsewhere -= {entry.name for entry in catalogue.entries}
     routes = f", {counted(len(catalogue.routes), 'route')}" if catalogue.routes else ""
     click.echo(f"{file} is right: {models}, {bare} of them bare{routes}, default {catalogue.default or 'none'}")
+    if elsewhere:
+        click.echo(f"not in the file, so to be served by the mesh itself: {', '.join(sorted(elsewhere))}", err=True)
 
 
 def _list(on: MeshOptions) -> None:

@@ -53,4 +53,13 @@ def test_routes_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     file = tmp_path / "models.yaml"
     file.write_text(GOOD + "routes:\n  - {name: steady, targets: [{model: small}, {model: own, order: 1}]}\n")
     assert program.run(["models", "check", str(file)]) == 0
-    assert "2 models, 1 of them bare, 1 route, default small" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "2 models, 1 of them bare, 1 route, default small" in told.out
+    assert not told.err
+
+
+def test_targets_that_are_not_in_the_file_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(GOOD + "routes:\n  - {name: steady, targets: [{model: small}, {model: smol}]}\n")
+    assert program.run(["models", "check", str(file)]) == 0
+    assert "to be served by the mesh itself: smol" in capsys.readouterr().err
