@@ -125,5 +125,5 @@ class Budgets:
 
 
 def _needed(budget: Budget, estimate: Cost) -> int:
-    """A call uses a token at least; what costs nothing needs no money."""
-    return max(1, estimate.tokens) if budget.unit is Unit.TOKENS else max(0, estimate.nanos)
+    """What costs nothing needs nothing: an answer that is given again for free is given though a budget is used up."""
+    return max(0, estimate.tokens if budget.unit is Unit.TOKENS else estimate.nanos)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from headworks.gateway.v1 import budget_service_pb2, budget_service_pb2_grpc
 from headworks.gateway.v1 import cache_service_pb2 as pb
 from headworks.gateway.v1 import cache_service_pb2_grpc as pb_grpc
 
@@ -27,6 +28,9 @@ WHOLE = {
 }  # fmt: skip
 ANSWERS = fake.raw(json.dumps(WHOLE).encode(), kind="application/json")
 STREAMS = fake.streams(delta(role="assistant", content="Hel"), delta(content="lo."), delta("stop"), USAGE)
+
+
+TOKENS_A_DAY: Any = {"scope": 1, "period": 1, "unit": 2}
 
 
 class Side:
@@ -312,3 +316,28 @@ async def test_gateways_share_answers_in_redis_and_do_without(start: Start, redi
     redis_server.stop()
     assert await side.status("shared") == "miss"
     redis_server.start()
+
+
+async def test_a_free_hit_is_given_though_the_budget_is_used_up(start: Start, records_url: str) -> None:
+    side = await start(ANSWERS)
+    await side.ask()
+    admin = budget_service_pb2_grpc.BudgetServiceStub(side.gateway.channel)
+    asked = budget_service_pb2.CreateBudgetRequest(amount=1, **TOKENS_A_DAY)
+    await admin.CreateBudget(asked, metadata=BEARER)
+    with pytest.raises(Refused):
+        await side.ask(messages=[{"role": "user", "content": "another"}])
+    headers, _ = await side.ask()
+    assert headers["x-headworks-cache"] == "hit"
+
+
+async def test_an_answer_of_a_route_is_given_again(records_url: str, make_gateway: MakeGateway, tmp_path: Path) -> None:
+    async with FakeOpenAi(ANSWERS).serving() as upstream:
+        model = {"name": "east", "generator": "openai", "base_url": upstream.url}
+        route = {"name": "small", "bare": True, "targets": [{"model": "east"}]}
+        (file := tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": [model], "routes": [route]}))
+        side = Side(await make_gateway(upstreams_file=file, records_url=records_url), upstream)
+        await side.put()
+        assert [await side.status() for _ in range(2)] == ["miss", "hit"]
+        chunks = (await side.ask(stream=True))[1]
+        assert said(chunks) == "Hello."
+        assert len(upstream.exchanges) == 1
