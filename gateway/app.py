@@ -189,7 +189,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     )
     around = layers(settings, audit, callers)
     access = Authorizer(SERVED)
-    responses, anthropic = ResponsesFace(chat, orchestrator), AnthropicFace(chat)
+    responses, anthropic = ResponsesFace(chat, orchestrator), AnthropicFace(chat, pipeline)
     documents = FilesFace(retrieval), VectorStoresFace(retrieval), SearchFace(retrieval)
     mcp_calls = McpCalls(pipeline)
     mcp = McpFace(

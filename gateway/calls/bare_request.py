@@ -62,15 +62,16 @@ class _Texts:
 
 class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
-    place, but after its texts have been asked for only by `put`. `names_limit`: its `max_tokens` goes on by the name
-    that an upstream has for it, and as far as a model writes: the caller could not know."""
+    place, but after its texts have been asked for only by `put`. `translated`: a face of another form wrote it. Its
+    `max_tokens` goes on by the name that an upstream has for it, and as far as a model writes: the caller could not
+    know. So do texts in parts as one text: not every server takes lists."""
 
-    def __init__(self, body: Json, model: str, stream: bool, include_usage: bool, *, names_limit: bool = False) -> None:
+    def __init__(self, body: Json, model: str, stream: bool, include_usage: bool, *, translated: bool = False) -> None:
         self.body = body
         self.model = model
         self.stream = stream
         self.include_usage = include_usage
-        self._names_limit = names_limit
+        self._translated = translated
         self.priority = Priority.INTERACTIVE
         self._room: int | None = None
 
@@ -138,7 +139,9 @@ class BareRequest:
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
         body = {**self.body, "model": entry.model}
-        if self._names_limit and (most := body.pop(MAX_TOKENS, None)):
+        if self._translated:
+            body["messages"] = [_in_one(message) for message in body["messages"]]
+        if self._translated and (most := body.pop(MAX_TOKENS, None)):
             body[entry.limit_field] = min(most, entry.longest_answer or most)
         body |= self._bounded(entry)
         if self.stream:
@@ -249,6 +252,14 @@ def _is_plain(message: Json) -> bool:
     """Whether a message has nothing but a role of the API's own and a text, as most have."""
     text = message.get("content") if len(message) == len(_PLAIN) else None
     return type(text) is str and text != "" and message["role"] in _ROLES
+
+
+def _in_one(message: Json) -> Json:
+    """The message with a content of texts alone as one."""
+    parts = message.get("content")
+    if not isinstance(parts, list) or not all(part["type"] == "text" for part in parts):
+        return message
+    return message | {"content": "\n".join(part["text"] for part in parts)}
 
 
 def _is_said(leaf: Leaf) -> bool:

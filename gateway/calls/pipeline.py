@@ -161,6 +161,13 @@ class CallPipeline:
             call.headers["age"] = str(int(turn.age))
         return turn
 
+    async def take(self, call: Call, name: str) -> None:
+        """Take a request of the rate limits of `name`, for what no model is asked. Raises RateLimited,
+        LimitsUnavailable."""
+        ticket = await self._limits.admit(_caller(call), name, 0, False)
+        ticket.release()
+        call.headers |= ticket.headers
+
     async def findings(self, call: Call, name: str, texts: Sequence[str], *policies: str) -> list[list[Finding]]:
         """What guards find in each of some texts that no model is asked, as a caller's and as an answer, under the
         rate limits of `name`. `policies`: see `guards`. Raises RateLimited, LimitsUnavailable, GuardPolicyBroken."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.parts import of as as_part
 from services.llm.openai.chunks import Json
 
 Placed = tuple[str, Json]
@@ -28,10 +29,11 @@ def blocks(content: Any, path: str) -> list[Placed]:
     return placed
 
 
-def system_text(content: Any) -> str:
-    """The instructions, a string or text blocks; without what bears on Anthropic's bill. Raises BadRequest."""
+def instructions(content: Any) -> list[Json]:
+    """The instructions, a string or text blocks, as parts; without what bears on Anthropic's bill. Raises
+    BadRequest."""
     texts = [text_of(block, path) for path, block in blocks(content, "system")]
-    return "\n".join(text for text in texts if not text.startswith(BILLING))
+    return [as_part(text) for text in texts if not text.startswith(BILLING)]
 
 
 def text_of(block: Json, path: str) -> str:
@@ -47,13 +49,6 @@ def parts(given: Iterable[Placed]) -> list[Json]:
     return [part for path, block in given for part in _parts(block, path)]
 
 
-def joined(given: list[Json]) -> Any:
-    """Parts as a content: one text where they are texts alone, for not every server takes lists."""
-    if all(part["type"] == "text" for part in given):
-        return "\n".join(part["text"] for part in given)
-    return given
-
-
 def unknown(block: Json, path: str) -> BadRequest:
     """The error of a block that no model here could read."""
     return BadRequest(f"{path} is a block of the type {block['type']!r}, which is not supported here", f"{path}.type")
@@ -62,19 +57,15 @@ def unknown(block: Json, path: str) -> BadRequest:
 def _parts(block: Json, path: str) -> list[Json]:
     match block["type"]:
         case "text":
-            return [_text(text_of(block, path))]
+            return [as_part(text_of(block, path))]
         case "image":
             fields.known(block, ("type", "source", "cache_control"), f"{path}.")
             return [{"type": "image_url", "image_url": {"url": _url(block, path)}}]
         case "document":
             return _document(block, path)
         case "search_result":
-            return [_search_result(block, path)]
+            return _search_result(block, path)
     raise unknown(block, path)
-
-
-def _text(text: str) -> Json:
-    return {"type": "text", "text": text}
 
 
 def _source(block: Json, path: str) -> Json:
@@ -101,25 +92,24 @@ def _document(block: Json, path: str) -> list[Json]:
     title, context = (fields.maybe_text(block, name, f"{path}.") for name in ("title", "context"))
     kind = source.get("type")
     if kind == "text":
-        said = [_text(fields.text(source, "data", where))]
+        said = [as_part(fields.text(source, "data", where))]
     elif kind == "content":
         said = parts(blocks(source.get("content"), f"{where}content"))
     elif kind == "base64" and source.get("media_type") == _PDF:
         data = f"data:{_PDF};base64,{fields.text(source, 'data', where)}"
         file = {"filename": title or "document.pdf", "file_data": data}
-        return [_text(context)] * bool(context) + [{"type": "file", "file": file}]
+        return [as_part(context)] * bool(context) + [{"type": "file", "file": file}]
     else:
         raise BadRequest(f"{where}type must be text, content, or base64 of a PDF", f"{where}type")
-    before = "\n".join(filter(None, (title, context)))
-    return [_text(before)] * bool(before) + said
+    return [as_part(before) for before in (title, context) if before] + said
 
 
-def _search_result(block: Json, path: str) -> Json:
+def _search_result(block: Json, path: str) -> list[Json]:
     fields.known(block, ("type", "source", "title", "content", "cache_control", _CITATIONS), f"{path}.")
     _uncited(block, path)
     head = [fields.maybe_text(block, name, f"{path}.") for name in ("title", "source")]
     texts = [text_of(one, where) for where, one in blocks(block.get("content"), f"{path}.content")]
-    return _text("\n".join(filter(None, [*head, *texts])))
+    return [as_part(text) for text in (*head, *texts) if text]
 
 
 def _uncited(block: Json, path: str) -> None:

@@ -7,6 +7,7 @@ import orjson
 
 from gateway.access.authorize import require
 from gateway.access.permissions import run as run_needs
+from gateway.calls.pipeline import CallPipeline
 from gateway.faces.http.anthropic import errors, message_request
 from gateway.faces.http.anthropic.message_events import FORM, MessageEvents
 from gateway.faces.http.anthropic.message_request import MessageRequest
@@ -15,14 +16,16 @@ from gateway.faces.http.message import EVENTS, Body, Request, as_json
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.chat import ChatCompletions
 from gateway.faces.http.routes import Route, plain_route
+from gateway.guard.turns import Steps
 from services.runtime.call import Call
 
 
 class AnthropicFace:
     """Errors are in Anthropic's form: see gateway.faces.http.error_forms."""
 
-    def __init__(self, chat: ChatCompletions) -> None:
+    def __init__(self, chat: ChatCompletions, pipeline: CallPipeline) -> None:
         self._chat = chat
+        self._pipeline = pipeline
 
     def routes(self) -> Iterable[Route]:
         """Of Messages: its batches are none of these."""
@@ -32,10 +35,10 @@ class AnthropicFace:
         )
 
     async def create_message(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        asked = self._read(request)
+        asked = await self._read(request, call)
         call.headers |= errors.headers(call.request_id)
         events = MessageEvents(asked)
-        async with aclosing(self._chat.answer(asked.chat, call, names_limit=True)) as bodies:
+        async with aclosing(self._chat.answer(asked.chat, call, translated=True)) as bodies:
             async for body in bodies:
                 if body.whole:
                     yield as_json(message(orjson.loads(body.data), asked))
@@ -44,11 +47,23 @@ class AnthropicFace:
 
     async def count_tokens(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         """About how many tokens a model reads that is asked this: no model is."""
-        asked = self._read(request, answers=False)
+        asked = await self._read(request, call, answers=False)
         require(call, *run_needs(asked.model))
         call.headers |= errors.headers(call.request_id)
-        yield as_json({"input_tokens": asked.prompt_tokens()})
+        entry = self._chat.bare_entry(asked.model)
+        await self._pipeline.take(call, entry.name if entry else asked.model)
+        tokens = await self._chat.read(len(request.body), call, _counted(asked))
+        yield as_json({"input_tokens": tokens})
 
-    def _read(self, request: Request, answers: bool = True) -> MessageRequest:
-        body = fields.parse(request.body)
+    async def _read(self, request: Request, call: Call, answers: bool = True) -> MessageRequest:
+        return await self._chat.read(len(request.body), call, self._steps(request.body, answers))
+
+    def _steps(self, data: bytes, answers: bool) -> Steps[MessageRequest]:
+        body = fields.parse(data)
+        yield
         return message_request.parse(body, self._chat.bare_entry(body.get("model")), answers)
+
+
+def _counted(asked: MessageRequest) -> Steps[int]:
+    yield
+    return asked.prompt_tokens()

@@ -10,8 +10,9 @@ import orjson
 
 from gateway.faces.http.anthropic import content
 from gateway.faces.http.anthropic.content import Placed
-from gateway.faces.http.openai import fields
+from gateway.faces.http.openai import fields, parts
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.messages import entries
 from services.llm.openai.chunks import Json
 from services.llm.openai.request import BESIDE, REASONING
 
@@ -24,9 +25,8 @@ SEEN_BELOW = "What the tool gives back is in the next message."
 
 def parse(body: Json) -> list[Json]:
     """The messages of a chat completion, the instructions first. Raises BadRequest, naming the field."""
-    given = body.get("messages")
-    if not isinstance(given, list) or not given:
-        raise BadRequest("messages must be a list that is not empty", "messages")
+    given = entries(body)
+    parts.check(body.get("system"), "system")
     turns = [_turn(message, f"messages[{place}]") for place, message in enumerate(given)]
     if turns[-1][0] == "assistant":
         raise BadRequest(
@@ -37,7 +37,7 @@ def parse(body: Json) -> list[Json]:
         if turns[place][0] != "system":
             break
         turns[place] = "user", turns[place][1]
-    told = content.system_text(body["system"]) if body.get("system") else ""
+    told = parts.content(content.instructions(body["system"])) if body.get("system") else ""
     made: list[Json] = [{"role": "system", "content": told}] if told else []
     for role, same in groupby(turns, lambda turn: turn[0]):
         placed = [block for _, blocks in same for block in blocks]
@@ -56,7 +56,8 @@ def _turn(message: object, path: str) -> tuple[str, list[Placed]]:
 
 
 def _system(placed: Sequence[Placed]) -> list[Json]:
-    return [{"role": "system", "content": "\n".join(content.text_of(block, path) for path, block in placed)}]
+    said = [parts.of(content.text_of(block, path)) for path, block in placed]
+    return [{"role": "system", "content": parts.content(said)}]
 
 
 def _user(placed: Sequence[Placed]) -> list[Json]:
@@ -71,19 +72,21 @@ def _user(placed: Sequence[Placed]) -> list[Json]:
             said += shown
         else:
             said += content.parts([(path, block)])
-    return results + [{"role": "user", "content": content.joined(said)}] * bool(said or not results)
+    return results + [{"role": "user", "content": parts.content(said)}] * bool(said or not results)
 
 
 def _result(block: Json, path: str) -> tuple[Json, list[Json]]:
     fields.known(block, _RESULT, f"{path}.")
     given = block.get("content")
-    parts = content.parts(content.blocks(given, f"{path}.content")) if given else []
-    texts = [part["text"] for part in parts if part["type"] == "text"]
-    shown = [part for part in parts if part["type"] != "text"]
-    text = "\n".join(texts) or SEEN_BELOW * bool(shown)
-    if fields.flag(block, "is_error", f"{path}.") and "error" not in text[:100].lower():
-        text = f"Error: {text}"
-    return {"role": "tool", "tool_call_id": fields.text(block, "tool_use_id", f"{path}."), "content": text}, shown
+    read = content.parts(content.blocks(given, f"{path}.content")) if given else []
+    texts = [part["text"] for part in read if part["type"] == "text"]
+    shown = [part for part in read if part["type"] != "text"]
+    if not any(texts):
+        texts = [SEEN_BELOW * bool(shown)]
+    if fields.flag(block, "is_error", f"{path}.") and "error" not in "\n".join(texts)[:100].lower():
+        texts[0] = f"Error: {texts[0]}"
+    said = parts.content([parts.of(text) for text in texts])
+    return {"role": "tool", "tool_call_id": fields.text(block, "tool_use_id", f"{path}."), "content": said}, shown
 
 
 def _assistant(placed: Sequence[Placed]) -> list[Json]:
@@ -92,7 +95,8 @@ def _assistant(placed: Sequence[Placed]) -> list[Json]:
     calls = [_call(block, path) for path, block in placed if block["type"] == "tool_use"]
     if not (texts or calls):
         return []
-    made: Json = {"role": "assistant", "content": "\n".join(texts) or None}
+    said = parts.content([parts.of(text) for text in texts])
+    made: Json = {"role": "assistant", "content": said or None}
     if calls:
         thoughts = "\n".join(_thoughts(placed))
         made |= {"tool_calls": calls, **({REASONING: thoughts} if thoughts else {})}

@@ -12,8 +12,8 @@ MOST_CHOICES = 128
 MOST_TOKENS = (1 << 31) - 1
 
 
-def parse(body: Json, *, names_limit: bool = False) -> BareRequest:
-    """`names_limit`: see BareRequest. Raises BadRequest, naming the field."""
+def parse(body: Json, *, translated: bool = False) -> BareRequest:
+    """`translated`: see BareRequest. Raises BadRequest, naming the field."""
     for name in CHOICES:
         fields.integer(body, name, 1, MOST_CHOICES)
     for name in LENGTHS:
@@ -27,7 +27,7 @@ def parse(body: Json, *, names_limit: bool = False) -> BareRequest:
         fields.text(body, "model"),
         fields.flag(body, "stream"),
         fields.flag(options, "include_usage", "stream_options."),
-        names_limit=names_limit,
+        translated=translated,
     )
     if sampling.priority(body) == generation_pb2.PRIORITY_BATCH:
         asked.priority = Priority.BATCH

@@ -6,6 +6,7 @@ Faces of other forms write what they are asked as a chat completion, and read it
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TypeVar
 
 import grpc
 
@@ -24,10 +25,15 @@ from gateway.faces.http.openai.chat_response import Completion
 from gateway.faces.http.openai.chunks import Chunks
 from gateway.faces.http.openai.seen import Seen
 from gateway.faces.http.openai.waiting import patiently
+from gateway.guard.turns import Steps, Turns, at_once
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.openai.chunks import Json
 from services.runtime import statuses
 from services.runtime.call import Call
+
+T = TypeVar("T")
+LONGEST_AT_ONCE = 32 << 10
+"""Bytes of a body that another form's face reads on the event loop."""
 
 
 class ChatCompletions:
@@ -36,21 +42,27 @@ class ChatCompletions:
     def __init__(self, runs: RunCalls, bare: BareCalls) -> None:
         self._runs = runs
         self._bare = bare
+        self._turns = Turns()
+
+    async def read(self, size: int, call: Call, steps: Steps[T]) -> T:
+        """What the steps make of a body of so many bytes: of a long one in a thread, in turns with other tenants'.
+        Raises ScreeningBusy, and what they raise."""
+        return at_once(steps) if size <= LONGEST_AT_ONCE else await self._turns.run(call.tenant, steps)
 
     def bare_entry(self, model: object) -> CatalogueEntry | None:
         """The catalogue's entry of the bare model that is meant by a name; None where it is none."""
         name = self._bare.named(model)
         return next((entry for entry in self._bare.entries if entry.name == name), None) if name else None
 
-    def answer(self, body: Json, call: Call, *, names_limit: bool = False) -> AsyncGenerator[Body, None]:
-        """The completion, whole, or the events of its chunks. `names_limit`: see BareRequest. Raises a DomainError."""
+    def answer(self, body: Json, call: Call, *, translated: bool = False) -> AsyncGenerator[Body, None]:
+        """The completion, whole, or the events of its chunks. `translated`: see BareRequest. Raises a DomainError."""
         # Under the one name by which it is decided.
         bare = self._bare.named(body.get("model"))
-        return self._ask(body | {"model": bare}, call, names_limit) if bare else self._run(body, call)
+        return self._ask(body | {"model": bare}, call, translated) if bare else self._run(body, call)
 
-    async def _ask(self, body: Json, call: Call, names_limit: bool) -> AsyncGenerator[Body, None]:
+    async def _ask(self, body: Json, call: Call, translated: bool) -> AsyncGenerator[Body, None]:
         """The answer of a bare model."""
-        asked = bare_request.parse(body, names_limit=names_limit)
+        asked = bare_request.parse(body, translated=translated)
         require(call, f"models.call:{asked.model}")
         if asked.stream:
             async with aclosing(self._bare.stream(asked, call)) as parts:

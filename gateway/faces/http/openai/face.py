@@ -72,7 +72,7 @@ class OpenAIFace:
 
     async def create_completion(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
         chat = completions.parse(fields.parse(request.body))
-        async with aclosing(self._chat.answer(chat, call, names_limit=True)) as bodies:
+        async with aclosing(self._chat.answer(chat, call, translated=True)) as bodies:
             async for body in bodies:
                 if body.whole:
                     yield as_json(completions.completion(orjson.loads(body.data)))

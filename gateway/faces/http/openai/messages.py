@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
-from gateway.faces.http.openai import fields
+from gateway.faces.http.openai import fields, parts
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 from services.llm.openai.request import BESIDE, REASONING
@@ -40,6 +40,7 @@ def entries(body: Json) -> list[Any]:
         raise BadRequest("messages must be a list that is not empty", "messages")
     if len(messages) > MOST_MESSAGES:
         raise BadRequest(f"messages has {len(messages)} entries; the most is {MOST_MESSAGES}", "messages")
+    parts.check(messages, "messages")
     return messages
 
 
@@ -57,8 +58,8 @@ def _seams(message: Json) -> list[int]:
     content = message.get("content")
     if not isinstance(content, list):
         return []
-    parts = [str(_part(part, message["role"])) for part in content[:-1]]
-    return [end + place for place, end in enumerate(accumulate(map(len, parts)))]
+    texts = [str(_part(part, message["role"])) for part in content[:-1]]
+    return [end + place for place, end in enumerate(accumulate(map(len, texts)))]
 
 
 def _message(message: object, path: str) -> run_pb2.Message:
@@ -91,12 +92,12 @@ def _content(content: object, path: str, role: str) -> str:
         return content
     if not isinstance(content, list):
         raise BadRequest(f"{path} must be a string or a list of text parts", path)
-    parts = [_part(part, role) for part in content]
-    if not all(isinstance(part, str) for part in parts):
+    texts = [_part(part, role) for part in content]
+    if not all(isinstance(text, str) for text in texts):
         raise BadRequest(f"{path} may hold parts of type text only", path)
     for place, part in enumerate(content):
         fields.known(part, _KNOWN_PART, f"{path}[{place}].")
-    return "\n".join(str(part) for part in parts)
+    return "\n".join(str(text) for text in texts)
 
 
 def _part(part: object, role: str) -> object:

@@ -124,7 +124,7 @@ def test_a_limit_of_another_form_goes_on_by_the_upstreams_name(longest: int, sen
     """And as far as the model writes; of the caller's own form it goes on as it is."""
     entry = replace(UPSTREAM, limit_field="max_completion_tokens", longest_answer=longest)
     body = {"model": "small", "messages": [USER], "max_tokens": 9000}
-    one = BareRequest(body, "small", False, False, names_limit=True)
+    one = BareRequest(body, "small", False, False, translated=True)
     assert wire(one, entry) == {"model": "small-2026", "messages": [USER], **sent}
     assert one.answer_tokens(entry) == 9000
     assert wire(BareRequest(body, "small", False, False), entry)["max_tokens"] == 9000

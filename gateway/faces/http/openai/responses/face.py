@@ -16,6 +16,7 @@ from gateway.faces.http.openai.responses.response_json import whole
 from gateway.faces.http.openai.responses.response_request import ResponseRequest
 from gateway.faces.http.openai.responses.stored import PreviousResponseNotFound, StoredResponses
 from gateway.faces.http.routes import Route, plain_route
+from gateway.guard.turns import Steps
 from services.runtime.call import Call
 
 
@@ -31,18 +32,18 @@ class ResponsesFace:
         return (plain_route("POST", "/v1/responses", self.create_response),)
 
     async def create_response(self, request: Request, call: Call) -> AsyncGenerator[Body, None]:
-        asked = await self._asked(fields.parse(request.body), call)
+        asked = await self._asked(request, call)
         events = ResponseEvents(asked)
-        async with aclosing(self._chat.answer(asked.chat, call, names_limit=True)) as bodies:
+        async with aclosing(self._chat.answer(asked.chat, call, translated=True)) as bodies:
             async for body in bodies:
                 if body.whole:
                     yield as_json(whole(orjson.loads(body.data), asked))
                 else:
                     yield Body(EVENTS, events.take(body.data), waits_for=body.waits_for, form=events.form)
 
-    async def _asked(self, body: dict[str, object], call: Call) -> ResponseRequest:
-        entry = self._chat.bare_entry(body.get("model"))
-        asked = response_request.parse(body)
+    async def _asked(self, request: Request, call: Call) -> ResponseRequest:
+        asked = await self._chat.read(len(request.body), call, _steps(request.body))
+        entry = self._chat.bare_entry(asked.model)
         if entry is None:
             return await self._stored.placed(asked, call)
         if asked.previous or asked.session_id:
@@ -51,3 +52,9 @@ class ResponsesFace:
                 "previous_response_id" if asked.previous else "conversation",
             )
         return replace(asked, store=False)
+
+
+def _steps(data: bytes) -> Steps[ResponseRequest]:
+    body = fields.parse(data)
+    yield
+    return response_request.parse(body)

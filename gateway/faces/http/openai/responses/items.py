@@ -6,7 +6,7 @@ What an assistant thought, said and called, one behind the other, is one message
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.faces.http.openai import fields
+from gateway.faces.http.openai import fields, parts
 from gateway.faces.http.openai.errors import BadRequest
 from gateway.faces.http.openai.responses import tools
 from services.llm.openai.chunks import Json
@@ -21,14 +21,17 @@ _CALL = (*_ITEM, "call_id", "name", "namespace", "arguments", "input", "parsed_a
 _RESULT = (*_ITEM, "call_id", "output", "name", "namespace")
 _THOUGHT = (*_ITEM, "summary", "content", "encrypted_content")
 _PART = ("type", "text", "annotations", "logprobs", "prompt_cache_breakpoint", "parsed")
+MOST_ITEMS = 3000
+"""They make fewer messages, of which a chat completion has its own most: calls and thoughts go into an assistant's."""
 SEEN_BELOW = "What the tool gives back is in the next message."
 
 
 class _Messages:
-    """Messages under way. `thought`: what goes with the calls that follow."""
+    """Messages under way. `told`: what instructs at the beginning. `thought`: what goes with the calls that follow."""
 
     def __init__(self) -> None:
         self.made: list[Json] = []
+        self._told: list[Json] = []
         self._shown: list[Json] = []
         self._thought: list[str] = []
 
@@ -39,11 +42,14 @@ class _Messages:
         if role != "assistant":
             self._thought = []
         role = "system" if role == "developer" else role
-        first = self.made[0] if role == "system" and len(self.made) == 1 and self.made[0]["role"] == "system" else None
-        if first is not None and isinstance(first["content"], str) and isinstance(content, str):
-            first["content"] = f"{first['content']}\n\n{content}"
-        else:
-            self.made.append({"role": role, "content": content})
+        told = _texts(content) if role == "system" and len(self.made) < 2 else []
+        if self.made and told and self._told:
+            self._told += [parts.of(""), *told]
+            self.made[0]["content"] = self._told
+            return
+        if not self.made:
+            self._told = told
+        self.made.append({"role": role, "content": content})
 
     def think(self, thought: str) -> None:
         """What was thought before what follows."""
@@ -59,7 +65,7 @@ class _Messages:
         if self._thought:
             message[REASONING], self._thought = "\n".join(self._thought), []
 
-    def result(self, call_id: str, content: str, shown: Sequence[Json]) -> None:
+    def result(self, call_id: str, content: Any, shown: Sequence[Json]) -> None:
         """What a tool gave; what cannot stand in its message is shown by the user, after all results."""
         self.made.append({"role": "tool", "tool_call_id": call_id, "content": content})
         self._shown += shown
@@ -85,6 +91,9 @@ def messages(body: Json) -> list[Json]:
     if isinstance(given, str) and given:
         under_way.say("user", given)
     elif isinstance(given, list) and given:
+        if len(given) > MOST_ITEMS:
+            raise BadRequest(f"input has {len(given)} entries; the most is {MOST_ITEMS}", "input")
+        parts.check(given, "input")
         for place, item in enumerate(given):
             _take(under_way, item, f"input[{place}]")
     else:
@@ -101,7 +110,7 @@ def _take(under_way: _Messages, item: object, path: str) -> None:
             role = item.get("role")
             if role not in _ROLES:
                 raise BadRequest(f"{path}.role must be one of {', '.join(_ROLES)}", f"{path}.role")
-            under_way.say(role, _joined(_parts(item.get("content"), f"{path}.content")))
+            under_way.say(role, parts.content(_parts(item.get("content"), f"{path}.content")))
         case "function_call" | "custom_tool_call":
             fields.known(item, _CALL, f"{path}.")
             under_way.call(_call(item, path))
@@ -129,11 +138,19 @@ def _call(item: Json, path: str) -> Json:
     }
 
 
-def _result(output: Any, path: str) -> tuple[str, list[Json]]:
-    parts = _parts(output, path) if output else []
-    texts = [part["text"] for part in parts if part["type"] == "text"]
-    shown = [part for part in parts if part["type"] != "text"]
-    return "\n".join(texts) or SEEN_BELOW * bool(shown), shown
+def _result(output: Any, path: str) -> tuple[Any, list[Json]]:
+    given = _parts(output, path) if output else []
+    texts = [part for part in given if part["type"] == "text"]
+    shown = [part for part in given if part["type"] != "text"]
+    if shown and not any(part["text"] for part in texts):
+        texts = [parts.of(SEEN_BELOW)]
+    return parts.content(texts), shown
+
+
+def _texts(content: Any) -> list[Json]:
+    """A content's parts, if they are texts alone."""
+    given = [parts.of(content)] if isinstance(content, str) else list(content or ())
+    return given if all(part["type"] == "text" for part in given) else []
 
 
 def _thought(item: Json, path: str) -> str:
@@ -174,10 +191,3 @@ def _part(part: object, path: str, thoughts: bool) -> Json:
         file = {name: fields.text(part, name, f"{path}.") for name in ("filename", "file_data") if part.get(name)}
         return {"type": "file", "file": file}
     raise BadRequest(f"{path} is a part of the type {kind!r}, which is not supported here in this form", f"{path}.type")
-
-
-def _joined(parts: list[Json]) -> Any:
-    """Parts as a content: one text where they are texts alone, for not every server takes lists."""
-    if all(part["type"] == "text" for part in parts):
-        return "\n".join(part["text"] for part in parts)
-    return parts
