@@ -26,6 +26,7 @@ SEEN_BELOW = "What the tool gives back is in the next message."
 def parse(body: Json) -> list[Json]:
     """The messages of a chat completion, the instructions first. Raises BadRequest, naming the field."""
     given = entries(body)
+    parts.check(given, "messages")
     parts.check(body.get("system"), "system")
     turns = [_turn(message, f"messages[{place}]") for place, message in enumerate(given)]
     if turns[-1][0] == "assistant":

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
-from gateway.faces.http.openai import fields, parts
+from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 from services.llm.openai.request import BESIDE, REASONING
@@ -40,7 +40,6 @@ def entries(body: Json) -> list[Any]:
         raise BadRequest("messages must be a list that is not empty", "messages")
     if len(messages) > MOST_MESSAGES:
         raise BadRequest(f"messages has {len(messages)} entries; the most is {MOST_MESSAGES}", "messages")
-    parts.check(messages, "messages")
     return messages
 
 

@@ -37,7 +37,6 @@ DOCUMENT = {"type": "document", "source": {"type": "content", "content": MANY}}
         (RESPONSES, {"input": [BROKEN | {"content": MANY}]}, f"input has more than {MOST_PARTS} parts"),
         (RESPONSES, {"input": [BROKEN | {"output": MANY}]}, f"input has more than {MOST_PARTS} parts"),
         (RESPONSES, {"input": [BROKEN | {"summary": MANY}]}, f"input has more than {MOST_PARTS} parts"),
-        ("/v1/chat/completions", {"messages": [BROKEN | {"content": MANY}]}, "messages has more than"),
     ],
     ids=lambda value: str(value)[:40],
 )
