@@ -71,6 +71,11 @@ def require(call: Call, *permissions: str) -> None:
         authorize(call.identity, permission)
 
 
+def may(call: Call, permission: str) -> bool:
+    """Whether the caller has the permission, where one who has not is told of nothing that is there."""
+    return call.identity is not None and allows(call.identity.scopes, permission)
+
+
 def may_grant(identity: Identity, patterns: Iterable[str]) -> None:
     """Nobody gives away more than they have. Raises PermissionDenied."""
     for pattern in sorted(patterns):

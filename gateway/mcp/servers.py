@@ -38,6 +38,10 @@ class McpServerGone(DomainError):
     reason = "MCP_SERVER_UNAVAILABLE"
 
 
+class McpAnswerBroken(McpServerGone):
+    """One answer is none; others may be."""
+
+
 class McpServerRefused(DomainError):
     """It answers with an error, whose words are its own: nobody reads them before guards have."""
 
@@ -60,7 +64,7 @@ class TenantServer:
             timeout = httpx2.Timeout(START_SECONDS, read=None)
             return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, trust_env=False, transport=egress())
 
-        self._config = McpConfig(url=self.spec.url, start_seconds=START_SECONDS, client=client)
+        self._config = McpConfig(url=self.spec.url, start_seconds=START_SECONDS, client=client, traced=False)
         self._server = McpServer(self.name, self._config)
         self.used = time.monotonic()
         self._asking = 0
@@ -90,8 +94,8 @@ class TenantServer:
                 answer = await self._ask(seconds, limit, question)
         except Full as error:
             raise McpServerGone(f"the server {self.name} has too many calls under way", server=self.name) from error
-        except McpServerRefused:
-            breaker.succeeded()
+        except (McpServerRefused, McpAnswerBroken):
+            breaker.succeeded()  # it is there
             raise
         except (McpServerGone, DeadlineExceeded):
             if limit == self.spec.seconds:  # a caller in a hurry says nothing of the server
@@ -116,7 +120,8 @@ class TenantServer:
             raise McpServerRefused(error.message, server=self.name) from error
         except (ValidationError, RuntimeError, httpx2.HTTPError, anyio.ClosedResourceError) as error:
             log.warning("a broken answer of an MCP server", extra={"server": self.name}, exc_info=error)
-            raise McpServerGone(f"the server {self.name} does not hold to the protocol", server=self.name) from error
+            kind = McpAnswerBroken if isinstance(error, ValidationError | RuntimeError) else McpServerGone
+            raise kind(f"the server {self.name} does not hold to the protocol", server=self.name) from error
 
     async def rest(self) -> None:
         """Close the session where nobody has used it for long; the next use opens one."""

@@ -174,6 +174,74 @@ class Wall:
             await _json(send, 401, {}, **{"www-authenticate": metadata})
 
 
+class Odd:
+    """A server of the protocol of 2025-06-18, by hand: the tool `fail` is answered by `error`, `malformed` by what is
+    no result, `cut` by a stream that ends without one. `hanging` is a method that is not answered, `said` all it was
+    sent."""
+
+    def __init__(self, error: types.ErrorData | None = None, hanging: str = "") -> None:
+        self._error = error
+        self._hanging = hanging
+        self.sessions: set[str] = set()
+        self.asked: list[str] = []
+        self.opened = 0
+        self.said = ""
+
+    def app(self) -> App:
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                return
+            if scope["method"] != "POST":
+                await _json(send, 405, {})
+                return
+            body = b""
+            while (part := await receive())["type"] == "http.request":
+                body += part["body"]
+                if not part.get("more_body"):
+                    break
+            self.said += body.decode()
+            message = json.loads(body)
+            self.asked.append(message["method"])
+            session = dict(scope["headers"]).get(b"mcp-session-id", b"").decode()
+            await self._answer(send, receive, message, session)
+
+        return serve
+
+    async def _answer(self, send: Any, receive: Any, message: dict[str, Any], session: str) -> None:
+        method = message["method"]
+        if method == self._hanging:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        elif method == "initialize":
+            self.opened += 1
+            self.sessions.add(f"s{self.opened}")
+            info = {"name": "odd", "version": "1"}
+            result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
+            await _json(send, 200, _answer(message, result=result), **{"mcp-session-id": f"s{self.opened}"})
+        elif session not in self.sessions:
+            await _json(send, 404 if session else 400, {})
+        elif "id" not in message:
+            await _json(send, 202, {})
+        elif method == "tools/list":
+            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("fail", "malformed", "cut", "fine")]
+            await _json(send, 200, _answer(message, result={"tools": tools}))
+        elif message["params"]["name"] == "fail" and self._error:
+            await _json(send, 200, _answer(message, error=self._error.model_dump(exclude_none=True)))
+        elif message["params"]["name"] == "cut":
+            await send({
+                "type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]
+            })  # fmt: skip
+            await send({"type": "http.response.body", "body": b": none\n\n"})
+        elif message["params"]["name"] == "malformed":
+            await _json(send, 200, _answer(message, result={"content": "none"}))
+        else:
+            await _json(send, 200, _answer(message, result={"content": [{"type": "text", "text": "fine"}]}))
+
+
+def _answer(message: dict[str, Any], **said: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": message["id"], **said}
+
+
 async def _json(send: Any, status: int, value: Any, **headers: str) -> None:
     pairs = [(b"content-type", b"application/json"), *((n.encode(), v.encode()) for n, v in headers.items())]
     await send({"type": "http.response.start", "status": status, "headers": pairs})

@@ -21,6 +21,7 @@ from services.runtime.breaker import Breaker
 from services.runtime.children import DiedAtStart, once_more
 from services.runtime.fairness import FairLimit
 from services.runtime.mcp.stdio import ServerExited, stdio
+from services.runtime.mcp.wire import Wire
 
 LISTED_SECONDS = 300.0
 CLOSE_SECONDS = 10.0
@@ -28,6 +29,10 @@ MAX_PAGES = 20
 MAX_TOOLS = 200
 # So many calls in a row without an answer, and the session is opened anew.
 MAX_UNHEARD = 3
+# Statuses of those that know nothing of a session any more, and of a proxy whose server is not there.
+LOST, ABSENT = frozenset((400, 404)), frozenset((502, 503, 504))
+# What the protocol's library says, by CONNECTION_CLOSED, of an answer that ended before it was one.
+CUT_OFF = "SSE stream "
 # Calls that may wait for one server.
 QUEUE = 256
 
@@ -39,7 +44,7 @@ log = logging.getLogger(__name__)
 class McpConfig:
     """A server, from the operator's settings: a command with its arguments and what is added to the few variables of
     the environment that it gets, or a URL with headers. `concurrency`: calls at once. `client`: makes the client by
-    which a URL is asked, for others than the operator's own."""
+    which a URL is asked, for others than the operator's own. `traced`: whether it is told which trace a call is of."""
 
     command: tuple[str, ...] = ()
     env: Mapping[str, str] | None = None
@@ -49,6 +54,7 @@ class McpConfig:
     start_seconds: float = 20.0
     concurrency: int = 8
     client: Callable[[], httpx2.AsyncClient] | None = None
+    traced: bool = True
 
 
 class ServerGone(Exception):
@@ -66,6 +72,7 @@ class _Session:
     def __init__(self, config: McpConfig) -> None:
         self._leave = asyncio.Event()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._wire = Wire(config.traced)
         # In a context of its own: it outlives the call that opens it.
         self._task = asyncio.create_task(self._own(config), context=Context())
         self._calls = 0
@@ -84,6 +91,10 @@ class _Session:
     @property
     def closed(self) -> bool:
         return self._task.done()
+
+    def died(self, error: MCPError) -> bool:
+        """Whether that is no answer of the server's: a server may choose the library's own code for its errors."""
+        return error.code == types.CONNECTION_CLOSED and (self._wire.closed or error.message.startswith(CUT_OFF))
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -134,10 +145,20 @@ class _Session:
 
     async def _hold(self, config: McpConfig) -> None:
         """Raises DiedAtStart, and what a session ends with."""
-        async with _connected(config) as client:
+        self._wire = Wire(config.traced)
+        async with _connected(config, self._wire, self._answered) as client:
             if not self._ready.done():
                 self._ready.set_result(client)
             await self._leave.wait()
+
+    async def _answered(self, response: httpx2.Response) -> None:
+        """A session that is lost over HTTP is told by a status: what the error says is the server's to choose."""
+        request = response.request
+        if not self._ready.done() or request.method != "POST":
+            return
+        lost = response.status_code in LOST and "mcp-session-id" in request.headers
+        if lost or response.status_code in ABSENT:
+            self.give_up()
 
 
 def _reason(error: BaseException) -> str:
@@ -163,19 +184,23 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 @asynccontextmanager
-async def _connected(config: McpConfig) -> AsyncIterator[Client]:
-    """A client whose handshake is done, within `start_seconds`."""
+async def _connected(
+    config: McpConfig, wire: Wire, answered: Callable[[httpx2.Response], Awaitable[None]]
+) -> AsyncIterator[Client]:
+    """A client whose handshake is done, within `start_seconds`. `answered` hears of each response to a URL."""
     limit = anyio.CancelScope(deadline=anyio.current_time() + config.start_seconds)
     if config.command:
         transport = stdio(config.command, config.env or {}, config.cwd)
         with limit:
-            async with Client(transport, cache=None) as client:
+            async with Client(wire.over(transport), cache=None) as client:
                 limit.deadline = float("inf")
                 yield client
     else:
         async with config.client() if config.client else _client(config) as http:
+            http.event_hooks["response"].append(answered)
+            over_http = streamable_http_client(config.url, http_client=http)
             with limit:
-                async with Client(streamable_http_client(config.url, http_client=http), cache=None) as client:
+                async with Client(wire.over(over_http), cache=None) as client:
                     limit.deadline = float("inf")
                     yield client
     if limit.cancelled_caught:
@@ -197,9 +222,10 @@ class McpServer:
         self._sessions: list[_Session] = []  # the last is in use, the others are closing
         self._opening = asyncio.Lock()
         self.places = FairLimit(config.concurrency, QUEUE, spare=True)
-        # Of its calls; of its starts, each of which costs a process or a connection.
+        # Of its calls; of its starts, each of which costs a process or a connection; of its lists, each of which waits.
         self.breaker = Breaker(share=0.5, least=5, seconds=30)
         self._starts = Breaker()
+        self._lists = Breaker()
         self._why = ""
         self._listed: tuple[types.Tool, ...] = ()
         self._listed_at = float("-inf")
@@ -209,11 +235,8 @@ class McpServer:
         if time.monotonic() - self._listed_at < LISTED_SECONDS:
             return self._listed
         try:
-            async with asyncio.timeout(self._config.start_seconds):
-                session = await self._open()
-                client = await session.client()
-                self._listed = await _all_tools(client)
-                self._listed_at = time.monotonic()
+            self._listed = await self._list()
+            self._listed_at = time.monotonic()
         except (ServerGone, MCPError, TimeoutError, ValidationError, anyio.ClosedResourceError) as error:
             if not self._listed and isinstance(error, ServerGone):
                 raise
@@ -221,6 +244,21 @@ class McpServer:
                 log.warning("an MCP server does not tell its tools", extra={"server": self.name}, exc_info=error)
                 raise ServerGone(f"the server {self.name} does not tell its tools") from error
         return self._listed
+
+    async def _list(self) -> tuple[types.Tool, ...]:
+        """Raises ServerGone, also for a while after a list that failed, and what became of this one."""
+        if not self._lists.admits():
+            wait = self._lists.left
+            raise ServerGone(f"the server {self.name} does not tell its tools; it is asked again in {wait:.1f} seconds")
+        await self._open()  # in a time of its own, which ends as a start that failed
+        try:
+            async with asyncio.timeout(self._config.start_seconds):
+                tools = await self.ask(_all_tools)
+        except (MCPError, TimeoutError, ValidationError, anyio.ClosedResourceError):
+            self._lists.failed()
+            raise
+        self._lists.succeeded()
+        return tools
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         """What a tool returns. Raises what `ask` raises."""
@@ -234,13 +272,10 @@ class McpServer:
             try:
                 return await question(client)
             except MCPError as error:
-                if error.code == types.CONNECTION_CLOSED:
-                    session.give_up()
-                    raise ServerGone(f"the server {self.name} died during the call") from error
-                if self._config.url:
-                    # A lost HTTP session is told by an error like any other; a new one is cheap.
-                    session.give_up()
-                raise
+                if not session.died(error):
+                    raise
+                session.give_up()
+                raise ServerGone(f"the server {self.name} died during the call") from error
             except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError) as error:
                 session.give_up()
                 raise ServerGone(f"the server {self.name} died during the call") from error

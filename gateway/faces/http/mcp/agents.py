@@ -13,7 +13,7 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 
-from gateway.access.authorize import allows, missing, require
+from gateway.access.authorize import allows, may, missing, require
 from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.run_answer import Events
@@ -81,8 +81,7 @@ class AgentTools:
         if not name.startswith(f"{ASK}_"):
             return None
         for agent in await self._agents(call):
-            if tool_name(ASK, agent.id) == name:
-                require(call, _needs(agent.id))
+            if tool_name(ASK, agent.id) == name and may(call, _needs(agent.id)):
                 return self._offered(agent)
         return None
 

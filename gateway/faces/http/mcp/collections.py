@@ -9,7 +9,7 @@ from headworks.retrieval.v1 import collection_pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as pb
 from headworks.retrieval.v1 import retrieval_service_pb2_grpc as pb_grpc
 
-from gateway.access.authorize import allows, missing, require
+from gateway.access.authorize import allows, may, missing
 from gateway.faces.guard.screening import Pipelines
 from gateway.faces.http.mcp.tools import OfferedTool, Progress
 from gateway.faces.http.openai import fields
@@ -59,8 +59,7 @@ class CollectionTools:
         if not name.startswith(f"{SEARCH}_"):
             return None
         for one in await self._collections(call):
-            if tool_name(SEARCH, one.name) == name:
-                require(call, _needs(one.name))
+            if tool_name(SEARCH, one.name) == name and may(call, _needs(one.name)):
                 return self._offered(one.name)
         return None
 

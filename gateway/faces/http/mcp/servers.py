@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import mcp_types as types
 from mcp import Client
 
-from gateway.access.authorize import allows, require
+from gateway.access.authorize import may
 from gateway.calls.mcp import McpCalls
 from gateway.faces.http.mcp.tools import OfferedTool, Progress
 from gateway.mcp.names import tool_name
@@ -53,20 +53,25 @@ class ServerTools:
         return [tool for tools in listed for tool in tools]
 
     async def tool(self, name: str, call: Call) -> OfferedTool | None:
-        prefix, _, _ = name.partition("_")
+        """Raises McpServerGone, too, to those who may know of the server."""
+        prefix, _, rest = name.partition("_")
         for server in self._servers.of(call.tenant):
             if server.name == prefix:
-                for tool in await server.tools():
-                    if tool_name(server.name, tool.name) == name:
-                        require(call, _calls(server, tool.name))
+                try:
+                    listed = await server.tools()
+                except McpServerGone:
+                    if may(call, _calls(server, rest)):
+                        raise
+                    return None
+                for tool in listed:
+                    if tool_name(server.name, tool.name) == name and may(call, _calls(server, tool.name)):
                         # Not one whose description the guards keep from being read.
                         for readable in await self._calls.listed(server, call, [tool]):
                             return self._offered(server, tool.name, readable)
         return None
 
     async def _of(self, server: TenantServer, call: Call) -> list[OfferedTool]:
-        scopes = call.identity.scopes if call.identity else frozenset()
-        there = [tool for tool in await server.tools() if allows(scopes, _calls(server, tool.name))]
+        there = [tool for tool in await server.tools() if may(call, _calls(server, tool.name))]
         found: list[OfferedTool] = []
         for tool in there:
             found += [self._offered(server, tool.name, each) for each in await self._calls.listed(server, call, [tool])]
@@ -156,18 +161,15 @@ class ServerContents:
         raise NotOffered("prompt", name)
 
     def _named(self, name: str, call: Call) -> TenantServer | None:
-        """Raises PermissionDenied where it is there and not to be read."""
         for server in self._servers.of(call.tenant):
-            if server.name == name:
-                require(call, _reads(server))
+            if server.name == name and may(call, _reads(server)):
                 return server
         return None
 
     async def _all(
         self, call: Call, page: Callable[[Client, str | None], Awaitable[Page[Item]]]
     ) -> list[tuple[TenantServer, Sequence[Item]]]:
-        scopes = call.identity.scopes if call.identity else frozenset()
-        servers = [one for one in self._servers.of(call.tenant) if allows(scopes, _reads(one))]
+        servers = [one for one in self._servers.of(call.tenant) if may(call, _reads(one))]
 
         async def readable(server: TenantServer) -> Sequence[Item]:
             return await self._calls.listed(server, call, await self._listed(server, call, page))

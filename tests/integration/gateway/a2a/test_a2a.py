@@ -204,5 +204,8 @@ async def test_odd_requests(make_gateway: MakeGateway, path: str, body: Any, sta
 
 async def test_a_card_says_where_the_operator_has_the_mesh(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(behind=behind(FakeOrchestrator()), public_url="https://mesh.example.com/")
-    card = (await gateway.http.get("/a2a/rag/.well-known/agent-card.json", headers=HEADERS)).json()
-    assert card["supportedInterfaces"][0]["url"] == "https://mesh.example.com/a2a/rag"
+    named = HEADERS | {"host": "evil.example", "x-forwarded-proto": "gopher", "x-forwarded-host": "evil.example"}
+    for path in ("/a2a/rag/.well-known/agent-card.json", "/.well-known/agent-card.json"):
+        card = (await gateway.http.get(path, headers=named)).json()
+        assert {one["url"] for one in card["supportedInterfaces"]} == {"https://mesh.example.com/a2a/rag"}
+        assert "evil.example" not in str(card)

@@ -14,8 +14,13 @@ import pytest
 from headworks.gateway.v1 import mcp_server_pb2, mcp_server_service_pb2_grpc
 from headworks.gateway.v1 import mcp_server_service_pb2 as pb
 from mcp import MCPError
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
-from tests.fakes.mcp_http import App, Seen, Wall, answering, app_of, endless, listening, watched, wiki
+from gateway.mcp.model import McpServerSpec, StoredServer
+from gateway.mcp.servers import TenantServer
+from services.runtime.hosts import HostRule
+from services.runtime.mcp.egress import Egress
+from tests.fakes.mcp_http import App, Odd, Seen, Wall, answering, app_of, endless, listening, watched, wiki
 from tests.fakes.orchestrator import FakeOrchestrator, events
 from tests.fakes.serving import until
 from tests.integration.gateway.conftest import BEARER, HEADERS, Gateway, MakeGateway, rows
@@ -187,8 +192,10 @@ async def test_resources_and_prompts_have_names_of_their_own(servers: Servers) -
 
 async def test_each_tool_has_a_permission_of_its_own(servers: Servers, tmp_path: Path) -> None:
     url = await servers.listen(app_of(wiki(Seen())))
+    broken = await servers.listen(answering(500))
     gateway = await servers.gateway()
     await servers.put(gateway, "wiki", f"{url}/mcp")
+    await servers.put(gateway, "gone", f"{broken}/mcp")
     stored = json.loads((tmp_path / "keys.json").read_text())
     stored["keys"][0]["scopes"] = ["mcp.call:wiki/note"]
     (tmp_path / "keys.json").write_text(json.dumps(stored))
@@ -199,11 +206,16 @@ async def test_each_tool_has_a_permission_of_its_own(servers: Servers, tmp_path:
 
     await until(narrowed)
     async with client_of(gateway) as client:
-        denied = await client.call_tool("wiki_fail", {})
         assert (await client.list_prompts()).prompts == []
-        with pytest.raises(MCPError, match=r"the permission mcp\.read:wiki is missing"):
-            await client.read_resource("mcp-wiki:wiki://home")
-    assert text_of(denied) == "PERMISSION_DENIED: the permission mcp.call:wiki/fail is missing"
+        for name in ("wiki_fail", "wiki_nothing", "none_nothing", "gone_fail"):  # what is hidden is not there
+            with pytest.raises(MCPError, match=f"^there is no tool '{name}'$"):
+                await client.call_tool(name, {})
+        for name in ("wiki_greet", "none_greet"):
+            with pytest.raises(MCPError, match=f"^there is no prompt '{name}'$"):
+                await client.get_prompt(name, {"name": "Bob"})
+        for uri in ("mcp-wiki:wiki://home", "mcp-none:wiki://home"):
+            with pytest.raises(MCPError, match=f"^there is no resource '{uri}'$"):
+                await client.read_resource(uri)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -367,6 +379,73 @@ async def test_a_server_that_fails_again_and_again_is_left_alone(servers: Server
         said = [text_of(await client.call_tool("wiki_hang", {})) for _ in range(6)]
     assert all(one.startswith("DEADLINE_EXCEEDED: ") for one in said[:5])
     assert said[5].startswith("MCP_SERVER_UNAVAILABLE: the server wiki is left alone")
+
+
+@pytest.mark.parametrize("code", [types.CONNECTION_CLOSED, types.INTERNAL_ERROR])
+@pytest.mark.parametrize("words", ["no luck", "Connection closed"])
+async def test_an_error_that_a_server_sends_is_not_its_death(servers: Servers, code: int, words: str) -> None:
+    odd = Odd(types.ErrorData(code=code, message=words))
+    url = await servers.listen(odd.app())
+    gateway = await servers.gateway()
+    await servers.put(gateway, "odd", f"{url}/mcp")
+    async with client_of(gateway) as client:
+        for _ in range(7):
+            refused = await client.call_tool("odd_fail", {})
+            assert text_of(refused) == f"MCP_SERVER_REFUSED: the server odd answers: {words}"
+        for _ in range(7):
+            assert "does not hold to the protocol" in text_of(await client.call_tool("odd_malformed", {}))
+        assert text_of(await client.call_tool("odd_fine", {})) == "fine"
+        assert odd.opened == 1
+        assert "the server odd died during the call" in text_of(await client.call_tool("odd_cut", {}))
+
+
+async def test_a_session_that_is_lost_over_http_is_opened_anew(servers: Servers) -> None:
+    odd = Odd()
+    url = await servers.listen(odd.app())
+    gateway = await servers.gateway()
+    await servers.put(gateway, "odd", f"{url}/mcp")
+    async with client_of(gateway) as client:
+        assert text_of(await client.call_tool("odd_fine", {})) == "fine"
+        odd.sessions.clear()
+        assert (await client.call_tool("odd_fine", {})).is_error
+        assert text_of(await client.call_tool("odd_fine", {})) == "fine"
+    assert odd.opened == 2
+
+
+@pytest.mark.parametrize("method", ["initialize", "tools/list"])
+async def test_a_server_that_hangs_is_waited_for_once(
+    servers: Servers, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.mcp.servers.START_SECONDS", 0.3)
+    odd = Odd(hanging=method)
+    urls = [await servers.listen(app) for app in (odd.app(), app_of(wiki(Seen())))]
+    gateway = await servers.gateway()
+    await servers.put(gateway, "wiki", f"{urls[1]}/mcp")
+    async with client_of(gateway) as client:
+        await client.list_tools()  # what it has is known from now on
+        await servers.put(gateway, "odd", f"{urls[0]}/mcp")
+        for _ in range(2):
+            assert "wiki_note" in [tool.name for tool in (await client.list_tools()).tools]
+        assert odd.asked.count(method) == 1
+        assert "again in" in text_of(await client.call_tool("odd_fine", {}))
+
+
+async def test_a_server_is_not_told_of_traces(servers: Servers) -> None:
+    odd = Odd()
+    url = await servers.listen(odd.app())
+    stored = StoredServer("acme", "odd", McpServerSpec(f"{url}/mcp"), "", 0)
+    server = TenantServer(stored, {}, lambda: Egress([], [HostRule.parse(url)]))
+    inside = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=False))
+
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        pass
+
+    with use_span(inside):
+        result = await server.ask("ann", 10, lambda client: client.call_tool("fine", {}, progress_callback=report))
+    await server.aclose()
+    assert text_of(result) == "fine"
+    assert "traceparent" not in odd.said
+    assert "progressToken" in odd.said, "the rest of _meta goes out"
 
 
 async def test_a_name_that_no_column_takes_is_on_record_as_it_fits(servers: Servers, records_url: str) -> None:

@@ -224,6 +224,8 @@ async def test_a_server_that_does_not_start(config: McpConfig) -> None:
         for _ in range(2):
             with pytest.raises(ServerGone):
                 await server.tools()
+        with pytest.raises(ServerGone, match="it is tried again in"):
+            await server.call("add", {})
     assert len(psutil.Process().children()) == before
 
 
