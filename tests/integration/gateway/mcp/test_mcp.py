@@ -217,8 +217,13 @@ async def test_an_error_is_a_result(make_gateway: MakeGateway, mode: str, record
     assert text_of(result).startswith("COLLECTION_NOT_FOUND: ")
     assert error_of(result)["code"] == "collection_not_found"
     assert text_of(wrong) == "INVALID_ARGUMENT: model is not supported here"
-    reasons = {json.loads(record).get("reason") for (record,) in await rows(records_url, RECORDS)}
-    assert reasons >= {"INVALID_ARGUMENT", "TOOL_NOT_FOUND"}, "the audit has what became of each"
+
+    async def on_record() -> bool:
+        """What became of each; an answer is an event of a stream, whose call is put on record at its end."""
+        reasons = {json.loads(record).get("reason") for (record,) in await rows(records_url, RECORDS)}
+        return reasons >= {"INVALID_ARGUMENT", "TOOL_NOT_FOUND"}
+
+    await until(on_record)
 
 
 async def test_guards_act_on_questions_answers_and_passages(make_gateway: MakeGateway, guards: Path) -> None:

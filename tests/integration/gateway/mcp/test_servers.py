@@ -365,9 +365,14 @@ async def test_calls_are_counted_limited_and_on_record(servers: Servers, records
         assert not (await client.call_tool("wiki_note", NOTE)).is_error
         assert text_of(await client.call_tool("wiki_note", NOTE)).startswith("RATE_LIMITED: ")
     assert await rows(records_url, "SELECT agent, model FROM usage") == [("mcp/wiki/note", "mcp/wiki")]
-    found = [json.loads(record) for (record,) in await rows(records_url, "SELECT record FROM audit_records")]
-    calls = [record for record in found if record.get("model") == "mcp/wiki/note"]
-    assert [record["decision"] for record in calls] == ["allowed", "refused"]
+
+    async def decisions() -> list[str] | None:
+        """An answer is an event of a stream, whose call is put on record at its end."""
+        found = [json.loads(record) for (record,) in await rows(records_url, "SELECT record FROM audit_records")]
+        calls = [record["decision"] for record in found if record.get("model") == "mcp/wiki/note"]
+        return calls if len(calls) == 2 else None
+
+    assert sorted(await until(decisions)) == ["allowed", "refused"]
 
 
 async def test_a_server_that_fails_again_and_again_is_left_alone(servers: Servers) -> None:
