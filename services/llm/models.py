@@ -126,7 +126,9 @@ class ModelFactory:
 
     def _target(self, entry: CatalogueEntry) -> Target:
         """One for all routes: what one learns of a model, the others know."""
-        return self._targets.setdefault(entry.name, Target(entry))
+        if entry.name not in self._targets:
+            self._targets[entry.name] = Target(entry)
+        return self._targets[entry.name]
 
     def _upstream(self, entry: CatalogueEntry) -> OpenAiEngine:
         if not entry.upstream:

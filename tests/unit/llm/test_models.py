@@ -1,12 +1,15 @@
 """The file that is read, by today's setting or an older one, and the way to an upstream."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import BadCatalogue, CatalogueFile, parse
+from services.llm.catalogue.route import RouteSpec, TargetSpec
 from services.llm.client import HttpClient
 from services.llm.models import ModelFactory, read_file
 from services.llm.settings import LlmSettings, proxy_of
@@ -72,3 +75,14 @@ def test_a_proxy_is_the_environments(monkeypatch: pytest.MonkeyPatch, url: str, 
 def test_a_proxy_of_another_kind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "socks5://proxy:1080")
     assert proxy_of("https://llm.example/v1") == ""
+
+
+def test_the_metrics_of_a_model_are_those_of_the_target_that_is_asked() -> None:
+    """However many routes lead to it."""
+    models = ModelFactory(HttpClient(), {"KEY": "secret"}.get)
+    entry = replace(UPSTREAM, name="metered")
+    models.handle(entry)
+    for name in ("one", "other"):
+        models.route(RouteSpec(name, (TargetSpec("metered"),)), {"metered": entry})
+    models.targets["metered"].breaker.hold(60)
+    assert REGISTRY.get_sample_value("headworks_model_breaker_open", {"model": "metered"}) == 1
