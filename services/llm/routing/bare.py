@@ -12,7 +12,6 @@ from services.llm.client import UpstreamReply
 from services.llm.handle import BareHandle, BareReply, Wire
 from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import completion, decode
-from services.llm.routing.judging import fault_of
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
 from services.llm.sse import DONE, EventReader, EventTooLong, data_of
@@ -70,14 +69,10 @@ class RoutedBare:
             return reply
 
         answer, report = await self._route.begin(begin, needs, lambda: deadline.left)
-        target = self._route.target(report.target)
         try:
-            yield BareReply(target.entry, answer.reply, report)
-        except DomainError as error:
-            target.failed(fault_of(error), error.retry_after)
-            raise
+            with self._route.answering(report) as entry:
+                yield BareReply(entry, answer.reply, report)
         finally:
-            target.in_flight -= 1
             await answer.aclose()
 
 

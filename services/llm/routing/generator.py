@@ -8,7 +8,6 @@ from services.llm.catalogue.entry import Capability
 from services.llm.chat import Declaration, Form, Message
 from services.llm.generation import Generation, Generator, Lost, Routed, Said
 from services.llm.needs import Needs
-from services.llm.routing.judging import fault_of
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
 from services.llm.tokens import estimate_generation
@@ -79,19 +78,13 @@ class RoutedGenerator:
             if asking.lost is not None:
                 yield asking.lost
             raise
-        target = self.route.target(report.target)
-        try:
+        with self.route.answering(report):
             if self._several:
                 yield Routed(report)
             async with aclosing(answer.rest) as rest:
                 yield answer.first
                 async for piece in rest:
                     yield piece
-        except DomainError as error:
-            target.failed(fault_of(error), error.retry_after)
-            raise
-        finally:
-            target.in_flight -= 1
 
 
 def _left() -> float:

@@ -4,8 +4,8 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from prometheus_client import Counter
@@ -80,16 +80,24 @@ class Route:
         """How the targets are, as this process finds them."""
         return [one.health() for one in self.targets]
 
-    def target(self, name: str) -> Target:
-        """KeyError where the route does not lead there."""
-        return self._by_name[name]
+    @contextmanager
+    def answering(self, report: RouteReport) -> Iterator[CatalogueEntry]:
+        """While an answer goes on that `begin` gave: its target is busy with it, and judged where it breaks off."""
+        target = self._by_name[report.target]
+        try:
+            yield target.entry
+        except DomainError as error:
+            target.failed(fault_of(error), error.retry_after)
+            raise
+        finally:
+            target.in_flight -= 1
 
     async def begin(
         self, begin: Begin[Answer], needs: Needs, left: Callable[[], float] = lambda: math.inf
     ) -> tuple[Answer, RouteReport]:
         """The first answer that begins well. `begin` asks a target once; what it returns has said something, and what
-        it raises has left nothing behind. `left`: seconds that there are for all attempts together. A target that is
-        asked counts as busy until it `leaves`. Raises what the last target has raised, or NoTarget."""
+        it raises has left nothing behind. `left`: seconds that there are for all attempts together. What comes back is
+        to be read within `answering`. Raises what the last target has raised, or NoTarget."""
         self._retries.call()
         self._hedges.call()
         failed: list[Attempt] = []
@@ -99,7 +107,7 @@ class Route:
         while True:
             started = time.monotonic()
             try:
-                answer, answering, hedged = await self._asked(begin, target, needs, apart, left)
+                answer, answering, hedged = await self._asked(begin, target, needs, apart)
                 return answer, RouteReport(self.entry.name, answering.name, tuple(failed), hedged)
             except DomainError as error:
                 fault = fault_of(error)
@@ -156,7 +164,7 @@ class Route:
         return other
 
     async def _asked(
-        self, begin: Begin[Answer], target: Target, needs: Needs, apart: dict[Target, bool], left: Callable[[], float]
+        self, begin: Begin[Answer], target: Target, needs: Needs, apart: dict[Target, bool]
     ) -> tuple[Answer, Target, bool]:
         """The answer, whose it is, and whether another was asked as well."""
         hedge = self.spec.hedge
@@ -240,16 +248,12 @@ class Route:
                     return task.result(), answering, second is not None
             return await first, target, second is not None  # raises what the first has raised
         finally:
-            await _leave(racing, self._dropped)
+            await _leave(racing)
 
     def _second(self, target: Target, needs: Needs, apart: dict[Target, bool]) -> Target | None:
         """Whom to ask as well."""
         second = self._choice.of(needs, {*apart, target})
         return second if second is not None and self._hedges.take() else None
-
-    def _dropped(self, target: Target) -> None:
-        """An answer that began too late has been left."""
-        target.in_flight -= 1
 
     def _may_retry(self) -> bool:
         if self._retries.take():
@@ -270,7 +274,7 @@ def own_route(target: Target) -> Route:
     return Route(spec, target.entry, [Weighed(target)], own=True)
 
 
-async def _leave(racing: "dict[asyncio.Task[Answer], Target]", dropped: Callable[[Target], None]) -> None:
+async def _leave(racing: "dict[asyncio.Task[Answer], Target]") -> None:
     """End the attempts that are not taken, and close what has begun all the same."""
     for task in racing:
         task.cancel()
@@ -278,4 +282,4 @@ async def _leave(racing: "dict[asyncio.Task[Answer], Target]", dropped: Callable
         with suppress(asyncio.CancelledError, DomainError):
             answer = await task
             await answer.aclose()
-            dropped(target)
+            target.in_flight -= 1

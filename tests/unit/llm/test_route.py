@@ -88,10 +88,15 @@ def route_of(
     return Route(spec, spec.entry(of), [Weighed(made[one.model], one.weight, one.order) for one in specs])
 
 
+def target_of(route: Route, name: str) -> Target:
+    [target] = [one.target for one in route.targets if one.target.name == name]
+    return target
+
+
 async def asked(route: Route, engines: Engines, needs: Needs = NOTHING, left: float = 60) -> tuple[str, RouteReport]:
     said, report = await route.begin(engines.begin, needs, lambda: left)
-    route.target(report.target).in_flight -= 1
-    return said.by, report
+    with route.answering(report):
+        return said.by, report
 
 
 @pytest.fixture(autouse=True)
@@ -292,7 +297,7 @@ async def test_the_less_loaded_of_two_is_asked() -> None:
 
 async def test_load_is_shared_by_weight() -> None:
     route = route_of("a", "b")
-    route = Route(route.spec, route.entry, [Weighed(route.target("a"), 3), Weighed(route.target("b"), 1)])
+    route = Route(route.spec, route.entry, [Weighed(target_of(route, "a"), 3), Weighed(target_of(route, "b"), 1)])
     busy = {"a": 0, "b": 0}
     for _ in range(400):
         _, report = await route.begin(Engines().begin, NOTHING)
@@ -302,8 +307,8 @@ async def test_load_is_shared_by_weight() -> None:
 
 def hedging(**more: Any) -> Route:
     route = route_of("a", "b", hedge=HedgeSpec(share=1, least_seconds=0.02), **more)
-    route.target("a").slow_seconds = route.target("b").slow_seconds = 0.02
-    route.target("b").in_flight = 3  # so that the other one is asked first
+    target_of(route, "a").slow_seconds = target_of(route, "b").slow_seconds = 0.02
+    target_of(route, "b").in_flight = 3  # so that the other one is asked first
     return route
 
 
@@ -311,7 +316,7 @@ async def test_a_slow_target_is_overtaken() -> None:
     route, engines = hedging(), Engines(a=asyncio.Event())
     by, report = await asked(route, engines)
     assert (by, report.hedged, engines.left) == ("b", True, ["a"])
-    assert (route.target("a").in_flight, route.target("b").in_flight) == (0, 3)
+    assert (target_of(route, "a").in_flight, target_of(route, "b").in_flight) == (0, 3)
 
 
 async def test_one_that_is_fast_enough_is_not() -> None:
@@ -338,7 +343,7 @@ async def test_who_leaves_ends_both() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sorted(engines.left) == ["a", "b"]
-    assert (route.target("a").in_flight, route.target("b").in_flight) == (0, 3)
+    assert (target_of(route, "a").in_flight, target_of(route, "b").in_flight) == (0, 3)
 
 
 async def test_second_calls_have_a_bound() -> None:
@@ -355,7 +360,7 @@ async def test_second_calls_have_a_bound() -> None:
 
 async def test_weights_hold_where_nobody_is_busy() -> None:
     route = route_of("a", "b")
-    route = Route(route.spec, route.entry, [Weighed(route.target("a"), 3), Weighed(route.target("b"), 1)])
+    route = Route(route.spec, route.entry, [Weighed(target_of(route, "a"), 3), Weighed(target_of(route, "b"), 1)])
     asked_of = [(await asked(route, Engines()))[0] for _ in range(400)]
     assert asked_of.count("a") == pytest.approx(300, abs=45)
 
