@@ -5,16 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from gateway.cache import metrics
 from gateway.cache.entry import CachedAnswer, pack, unpack
 from gateway.cache.store import AnswersGone
+from services.runtime.redis import GONE, redis_at
 
-GONE = (RedisError, OSError, TimeoutError)
 # For so long nobody asks after Redis failed: a call waits for it no longer than once in that time.
 PAUSE_SECONDS = 0.5
 AT_ONCE = 16
@@ -44,15 +39,7 @@ class RedisAnswers:
     everything raises AnswersGone."""
 
     def __init__(self, url: str, most: int, deadline: float, connections: int = 32) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=connections,
-            timeout=deadline,
-            socket_timeout=deadline,
-            socket_connect_timeout=deadline,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis.from_pool(pool)
+        self._redis = redis_at(url, deadline, connections)
         self._put = self._redis.register_script(PUT)
         self._most = most
         self._deadline = deadline

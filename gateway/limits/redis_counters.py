@@ -11,13 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from gateway.limits.errors import RateLimited
 from gateway.limits.model import MINUTE, AppliedRule, LimitUsage, RateLimitDecision, charge, headers
+from services.runtime.redis import GONE, redis_at
 
 # KEYS: bucket and streams of each rule in turn. ARGV: tokens, 1 for a stream, the call's id, its lease in ms, then
 # requests, tokens and streams of each rule. Answers 1 (admitted) or 0, then the number of the refusing rule (from 1),
@@ -109,7 +105,6 @@ MICRO = 1e-6
 WAITING = 20_000
 BATCH = 200
 PAUSE_SECONDS = 0.2
-GONE = (RedisError, OSError, TimeoutError)
 Step = tuple[str, list[str], list[str | int]]
 
 
@@ -118,15 +113,7 @@ class RedisCounters:
     are free again. Methods that ask Redis raise one of GONE."""
 
     def __init__(self, url: str, deadline: float, lease: float, connections: int = 32) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=connections,
-            timeout=deadline,
-            socket_timeout=deadline,
-            socket_connect_timeout=deadline,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis.from_pool(pool)
+        self._redis = redis_at(url, deadline, connections)
         self._deadline = deadline
         self._lease = lease
         self._admit = self._redis.register_script(ADMIT)

@@ -10,9 +10,10 @@ from gateway.limits import metrics
 from gateway.limits.errors import LimitsUnavailable, RateLimited
 from gateway.limits.memory import MemoryCounters
 from gateway.limits.model import EACH, AppliedRule, LimitKey, RateLimitDecision, Rule, applying
-from gateway.limits.redis_counters import GONE, RedisCounters
+from gateway.limits.redis_counters import RedisCounters
 from gateway.limits.store import LimitStore
 from services.runtime.identity import Identity
+from services.runtime.redis import GONE
 
 log = logging.getLogger(__name__)
 WhenGone = Literal["open", "closed", "local"]

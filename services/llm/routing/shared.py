@@ -9,35 +9,23 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from services.llm.routing.target import Target
+from services.runtime.redis import GONE, redis_at
 
 log = logging.getLogger(__name__)
 
 PREFIX = "headworks:breaker:"
 EVERY_SECONDS = 0.5
 DEADLINE_SECONDS = 1.0
+CONNECTIONS = 2
 LEAST_SECONDS = 0.05
-GONE = (RedisError, OSError, TimeoutError)
 
 
 class SharedBreakers:
     """Tells others of the targets that this process leaves out, and leaves out those of others."""
 
     def __init__(self, url: str, targets: Iterable[Target], every: float = EVERY_SECONDS) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=2,
-            timeout=DEADLINE_SECONDS,
-            socket_timeout=DEADLINE_SECONDS,
-            socket_connect_timeout=DEADLINE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis.from_pool(pool)
+        self._redis = redis_at(url, DEADLINE_SECONDS, CONNECTIONS)
         self._every = every
         self._targets = {PREFIX + target.identity: target for target in targets}
         self._untold: dict[str, float] = {}
