@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 import aiosqlite
 
+from services.runtime.records.making import Making
+
 LOG = logging.getLogger(__name__)
 WAL_PAUSE_SECONDS = 0.01
 END_SECONDS = 5.0
@@ -28,7 +30,7 @@ class Drivers:
         self._timeout = timeout
         self._drivers: WeakSet[aiosqlite.Connection] = WeakSet()
         self._threads: set[Thread] = set()
-        self._making: set[asyncio.Task[aiosqlite.Connection]] = set()
+        self._making: Making[aiosqlite.Connection] = Making(lambda driver: driver.stop())
 
     async def reading(self) -> aiosqlite.Connection:
         """One that cannot write."""
@@ -39,7 +41,7 @@ class Drivers:
 
     async def ended(self) -> None:
         """Stop what nobody closed, and wait until all threads have ended, a while at most."""
-        await asyncio.gather(*self._making, return_exceptions=True)
+        await self._making.ended()
         for driver in tuple(self._drivers):
             driver.stop()
         await asyncio.to_thread(self._join, time.monotonic() + END_SECONDS)
@@ -47,14 +49,7 @@ class Drivers:
             LOG.warning("connections to SQLite are still in use", extra={"connections": left})
 
     async def _connect(self, *more: str) -> aiosqlite.Connection:
-        making = asyncio.create_task(self._make(more))
-        self._making.add(making)
-        making.add_done_callback(self._making.discard)
-        try:
-            return await asyncio.shield(making)
-        except asyncio.CancelledError:
-            making.add_done_callback(_stop)
-            raise
+        return await self._making.made(self._make(more))
 
     async def _make(self, more: Sequence[str]) -> aiosqlite.Connection:
         driver = aiosqlite.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -80,11 +75,6 @@ class Drivers:
     def _join(self, until: float) -> None:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-
-
-def _stop(made: asyncio.Task[aiosqlite.Connection]) -> None:
-    if not made.cancelled() and not made.exception():
-        made.result().stop()
 
 
 async def _write_ahead(driver: aiosqlite.Connection, seconds: float) -> None:
