@@ -7,11 +7,12 @@ from gateway.guard.classifier import Classifier
 from gateway.guard.compile import compile_policy
 from gateway.guard.pipeline import GuardPipeline, Later
 from gateway.guard.policy import Policy, parse
-from gateway.guard.store import GuardStore, StoredPolicy
+from gateway.guard.store import GuardStore
 from gateway.guard.terms.automaton import TooManyTerms
 from gateway.guard.terms.library import Library
 from gateway.guard.terms.lists import BadTerms
 from gateway.guard.turns import Turns
+from gateway.policies.store import StoredPolicy
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ REACHING = ("services.llm.client", "services.llm.triton", "services.llm.openai.e
 # The gateway's rooms that import no wire; and what in them is an adapter, a servicer or wiring.
 ROOMS = (
     "gateway/audit/", "gateway/budgets/", "gateway/cache/", "gateway/calls/", "gateway/guard/", "gateway/identity/",
-    "gateway/limits/", "gateway/mcp/", "gateway/privacy/", "gateway/usage/",
+    "gateway/limits/", "gateway/mcp/", "gateway/policies/", "gateway/privacy/", "gateway/usage/",
 )  # fmt: skip
 WIRED = (
     "gateway/calls/agents.py", "gateway/calls/runs.py", "gateway/calls/run_request.py",

@@ -9,13 +9,14 @@ from headworks.gateway.v1 import cache_service_pb2_grpc as pb_grpc
 from gateway.cache.entry import CachedAnswer
 from gateway.cache.errors import CacheUnavailable
 from gateway.cache.policy import WITHIN, parse
-from gateway.cache.policy_store import CachePolicyStore, StoredCachePolicy
+from gateway.cache.policy_store import CachePolicyStore
 from gateway.cache.service import AnswerCache
 from gateway.cache.store import AnswersGone
 from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.admin.fields import offset, page_size
 from gateway.limits.model import EACH
+from gateway.policies.store import StoredPolicy
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
@@ -34,7 +35,7 @@ class CacheServicer(pb_grpc.CacheServiceServicer):
                 raise InvalidArgument("a policy that only has the defaults is written `enabled: true`", field="spec")
             parse(request.spec)
             if request.dry_run:
-                policy = StoredCachePolicy(tenant, request.agent, request.spec, time.time())
+                policy = StoredPolicy(tenant, request.agent, request.spec, time.time())
             else:
                 policy = await CachePolicyStore(call.database).put(tenant, request.agent, request.spec)
         return pb.PutCachePolicyResponse(policy=convert.cache_policy(policy))

@@ -29,13 +29,12 @@ from gateway.audit.walk import AuditReport
 from gateway.budgets.model import BudgetAlert, Period, Scope, Unit
 from gateway.budgets.store import BudgetUsage
 from gateway.cache.entry import CachedAnswer
-from gateway.cache.policy_store import StoredCachePolicy
 from gateway.cache.stats import CacheStats
 from gateway.faces.admin.fields import enum
-from gateway.guard.store import StoredPolicy
 from gateway.identity.model import AccountState, ApiKey, Binding, Principal, PrincipalKind, Project, Role, Tenant
 from gateway.limits.model import Rule
 from gateway.mcp.model import StoredServer
+from gateway.policies.store import StoredPolicy
 from gateway.privacy.policies import RetentionPolicy
 from gateway.usage.record import Usage
 from gateway.usage.store import UsageSum
@@ -227,7 +226,7 @@ def mcp_server(server: StoredServer) -> mcp_server_pb2.McpServer:
     )  # fmt: skip
 
 
-def cache_policy(policy: StoredCachePolicy) -> cache_pb2.CachePolicy:
+def cache_policy(policy: StoredPolicy) -> cache_pb2.CachePolicy:
     return cache_pb2.CachePolicy(
         tenant=policy.tenant, agent=policy.agent, spec=policy.spec, update_time=timestamp(policy.updated)
     )

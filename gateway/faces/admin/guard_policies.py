@@ -9,7 +9,8 @@ from gateway.faces.admin import convert
 from gateway.faces.admin.calls import AdminCalls
 from gateway.faces.admin.fields import offset, page_size
 from gateway.guard.policies import Policies
-from gateway.guard.store import GuardStore, StoredPolicy
+from gateway.guard.store import GuardStore
+from gateway.policies.store import StoredPolicy
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptors.pipeline import Context
 
