@@ -8,11 +8,11 @@ from typing import Any
 import click
 from headworks.gateway.v1 import cache_service_pb2 as pb
 
-from cli.errors import CliError
+from cli.admin.policies import print_policy
 from cli.files import read_text
 from cli.messages import as_dict, list_all, set_fields
 from cli.options import MeshOptions, confirm, on_mesh, tenant_option, yes_option
-from cli.output import cost, print_done, print_list, print_record
+from cli.output import cost, print_done, print_list
 
 POLICIES = ("tenant", "agent", "update_time")
 STATS = {"model": "model", "hits": "hits", "hit rate": "hit_rate", "shared": "shared", "by meaning": "alike",
@@ -85,14 +85,7 @@ def get(agent: str, tenant: str, on: MeshOptions) -> None:
     """
     with on.client() as client:
         request = pb.ListCachePoliciesRequest(tenant=tenant)
-        rows = list_all(client.cache.ListCachePolicies, request, "policies")
-        policy = next((row for row in rows if row.agent == agent), None)
-    if policy is None:
-        raise CliError("there is no such policy; see `headworks cache list`")
-    if on.as_json:
-        print_record(on, as_dict(policy))
-    else:
-        click.echo(policy.spec, nl=not policy.spec.endswith("\n"))
+        print_policy(on, client.cache.ListCachePolicies, request, agent, "headworks cache list")
 
 
 @cache.command()

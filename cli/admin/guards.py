@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 from headworks.gateway.v1 import guard_policy_service_pb2 as pb
 
-from cli.errors import CliError
+from cli.admin.policies import print_policy
 from cli.files import read_text
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, tenant_option, yes_option
-from cli.output import print_done, print_list, print_record
+from cli.output import print_done, print_list
 
 COLUMNS = ("tenant", "agent", "update_time")
 
@@ -76,14 +76,7 @@ def get(agent: str, tenant: str, on: MeshOptions) -> None:
     """
     with on.client() as client:
         request = pb.ListGuardPoliciesRequest(tenant=tenant)
-        rows = list_all(client.guards.ListGuardPolicies, request, "policies")
-        policy = next((row for row in rows if row.agent == agent), None)
-    if policy is None:
-        raise CliError("there is no such policy; see `headworks guards list`")
-    if on.as_json:
-        print_record(on, as_dict(policy))
-    else:
-        click.echo(policy.spec, nl=not policy.spec.endswith("\n"))
+        print_policy(on, client.guards.ListGuardPolicies, request, agent, "headworks guards list")
 
 
 @guards.command()
