@@ -23,7 +23,7 @@ from services.llm.models import DEFAULT
 from services.llm.needs import Needs
 from services.llm.openai.engine import completion
 from services.llm.price import Price
-from services.llm.target_health import TargetHealth
+from services.llm.route_report import TargetHealth
 from services.llm.tokens import TokenTally
 from services.runtime.call import Call
 from services.runtime.errors import DeadlineExceeded, DomainError

@@ -17,8 +17,7 @@ from services.llm.generation import Ended, Generation, Generator, Lost, Routed, 
 from services.llm.metrics import ModelMetrics
 from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import OpenAiEngine
-from services.llm.route_report import RouteReport
-from services.llm.target_health import TargetHealth
+from services.llm.route_report import RouteReport, TargetHealth
 from services.llm.time_left import Deadline
 from services.runtime import tracing
 from services.runtime.errors import DomainError, ErrorKind, InvalidArgument

@@ -1,4 +1,4 @@
-"""What a route has decided on the way to an answer. Pure."""
+"""What a route tells: what it has decided on the way to an answer, and how its targets are. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,3 +37,17 @@ class RouteReport:
         """As `headworks.route` of an answer has it."""
         failed = [{"target": one.target, "fault": one.fault, "seconds": round(one.seconds, 4)} for one in self.failed]
         return {"name": self.route, "target": self.target, "failed": failed, "hedged": self.hedged}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHealth:
+    """The fields are the contract's: see ModelTarget."""
+
+    model: str
+    order: int
+    weight: int
+    breaker: str
+    open_seconds: float
+    failing: float
+    in_flight: int
+    slow_seconds: float

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from services.llm.needs import Needs
+from services.llm.route_report import TargetHealth
 from services.llm.routing.target import Target
-from services.llm.target_health import TargetHealth
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,12 @@ from services.llm.concurrency import ModelBusy, watch_waiting
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
 from services.llm.faults import REMEDIES, Fault, Remedy
 from services.llm.needs import Needs
-from services.llm.route_report import Attempt, RouteReport
+from services.llm.route_report import Attempt, RouteReport, TargetHealth
 from services.llm.routing import metrics
 from services.llm.routing.allowance import Allowance
 from services.llm.routing.choice import Choice, Weighed
 from services.llm.routing.judging import fault_of, may_repeat
 from services.llm.routing.target import Target
-from services.llm.target_health import TargetHealth
 from services.runtime.errors import FINAL, DomainError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.llm.chat import Message, Priority, ResponseFormat, Sampling, ToolChoice
-from services.llm.target_health import TargetHealth
+from services.llm.route_report import TargetHealth
 from services.orchestrator.domain.document_filter import ALL, DocumentFilter
 from services.orchestrator.domain.event import (
     ApprovalDecided,
