@@ -150,9 +150,11 @@ class _UpstreamCall:
     def ask(self, call: Call) -> AbstractAsyncContextManager[BareReply]:
         """The upstream's answer, or that of the target to which a route has led."""
         request = self._request
-        whole, tenant = not request.stream, _tenant(call)
-        needs = Needs(request.capabilities, lambda: self._tally.counts.read + 1, request.priority, tenant, whole)
-        return self._model.post(request.wire, time_left(call), whole, self._sent, needs)
+        needs = Needs(
+            request.capabilities, lambda: self._tally.counts.read + 1, request.priority, _tenant(call),
+            whole=not request.stream,
+        )  # fmt: skip
+        return self._model.post(request.wire, time_left(call), needs, self._sent)
 
     def _sent(self) -> None:
         """From now on the upstream may have the question."""

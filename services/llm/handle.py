@@ -1,7 +1,7 @@
 """A model that can be asked: its entry, and the engine behind it with the entry's defaults, bounds and metrics."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Protocol, TypeAlias
@@ -76,12 +76,11 @@ class BareModel(Protocol):
         self,
         wire: Wire,
         seconds: float,
-        whole: bool = False,
-        on_sent: Callable[[], None] = lambda: None,
         needs: Needs = NOTHING,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> AbstractAsyncContextManager[BareReply]:
-        """The answer to a body of OpenAI's form, within `seconds`; one that comes `whole` begins when it is done.
-        Raises DomainErrors."""
+        """The answer to a body of OpenAI's form, within `seconds`; one that is needed `whole` begins when it is
+        done. Raises DomainErrors."""
         ...
 
 
@@ -101,35 +100,26 @@ class BareHandle:
         self,
         wire: Wire,
         seconds: float,
-        whole: bool = False,
-        on_sent: Callable[[], None] = lambda: None,
         needs: Needs = NOTHING,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[BareReply]:
         """See BareModel."""
-        if self.limit is None:
-            async with self._post(wire, seconds, whole, on_sent) as reply:
-                yield reply
-            return
         ends = Deadline(seconds)
-        async with (
-            self.limit.place(self.entry.priority or needs.priority, needs.tenant),
-            self._post(wire, ends.left, whole, on_sent) as reply,
-        ):
-            yield reply
+        async with self._place(needs):
+            body = wire(self.entry)
+            with self._span():
+                async with self.engine.post(body, ends.left, needs.whole, on_sent) as reply:
+                    yield BareReply(self.entry, reply)
 
-    @asynccontextmanager
-    async def _post(
-        self, wire: Wire, seconds: float, whole: bool, on_sent: Callable[[], None]
-    ) -> AsyncIterator[BareReply]:
-        body = wire(self.entry)
+    def _place(self, needs: Needs) -> AbstractAsyncContextManager[None]:
+        if self.limit is None:
+            return nullcontext()
+        return self.limit.place(self.entry.priority or needs.priority, needs.tenant)
+
+    def _span(self) -> AbstractContextManager[object]:
         if not tracing.recording():
-            async with self.engine.post(body, seconds, whole, on_sent) as reply:
-                yield BareReply(self.entry, reply)
-            return
-        with tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT) as span:
-            tracing.describe(span, spans.of_model(self.entry))
-            async with self.engine.post(body, seconds, whole, on_sent) as reply:
-                yield BareReply(self.entry, reply)
+            return nullcontext()
+        return tracing.detached(f"chat {self.entry.name}", SpanKind.CLIENT, spans.of_model(self.entry))
 
 
 class BoundedGenerator:

@@ -48,19 +48,18 @@ class RoutedBare:
         self,
         wire: Wire,
         seconds: float,
-        whole: bool = False,
-        on_sent: Callable[[], None] = lambda: None,
         needs: Needs = NOTHING,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[BareReply]:
         """The answer of the first target whose answer begins well: a whole one that is one, or a stream whose first
         chunk says something."""
         deadline = Deadline(seconds)
 
         async def begin(target: Target) -> _Reply:
-            context = self._handles[target.name].post(wire, deadline.left, whole, on_sent, needs)
+            context = self._handles[target.name].post(wire, deadline.left, needs, on_sent)
             reply = _Reply((await context.__aenter__()).reply, context)
             try:
-                await _begun(reply.reply, whole)
+                await _begun(reply.reply, needs.whole)
             except BaseException as error:
                 if isinstance(error, DomainError):
                     error.begun = True
