@@ -1,24 +1,19 @@
 """Anthropic's Messages as an upstream: what is sent holds to the types of its SDK, what comes back is OpenAI's."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anthropic.types as sdk
 import pytest
 from pydantic import TypeAdapter
 
-from gateway.calls.bare import BareCalls
-from gateway.faces.http.openai.bare_request import parse
-from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
+from services.llm.catalogue.entry import Capability, EngineKind
 from services.llm.chat import Declaration, Message, Role, Sampling, ToolCall
-from services.llm.client import HttpClient
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
-from services.llm.models import ModelFactory
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought, TokenCounts
 from services.runtime.errors import DomainError
-from tests.fakes.calls import FakePipeline, Settled, call_of
-from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, raw
+from tests.fakes.calls import Settled
+from tests.fakes.openai_upstream import Behaviour, raw
+from tests.integration.llm.wires import WiredModel
 
 REQUEST: TypeAdapter[Any] = TypeAdapter(sdk.message_create_params.MessageCreateParamsStreaming)
 ANSWER: TypeAdapter[Any] = TypeAdapter(sdk.Message)
@@ -74,26 +69,7 @@ def events(*given: dict[str, Any]) -> Behaviour:
     return raw(*[f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in given])
 
 
-@asynccontextmanager
-async def model(behaviour: Behaviour) -> AsyncIterator[tuple[ModelFactory, CatalogueEntry, FakeOpenAi]]:
-    async with FakeOpenAi(behaviour).serving() as upstream:
-        client = HttpClient()
-        await client.open()
-        entry = CatalogueEntry(
-            "claude", EngineKind.ANTHROPIC, bare=True, base_url=upstream.url, model="claude-x", api_key_env="KEY",
-            capabilities=frozenset((Capability.TOOLS,)),
-        )  # fmt: skip
-        try:
-            yield ModelFactory(client, {"KEY": "sk-ant"}.get), entry, upstream
-        finally:
-            await client.aclose()
-
-
-async def generated(behaviour: Behaviour, generation: Generation) -> tuple[list[Said], FakeOpenAi]:
-    async with model(behaviour) as (factory, entry, upstream):
-        return [said async for said in factory.handle(entry).generator.generate(generation)], upstream
-
-
+MODEL = WiredModel(EngineKind.ANTHROPIC, "claude-x", "sk-ant", frozenset((Capability.TOOLS,)))
 ASKED = Generation(
     (
         Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Add."),
@@ -106,7 +82,7 @@ ASKED = Generation(
 
 
 async def test_a_run_is_asked_and_answered() -> None:
-    said, upstream = await generated(events(*HELLO), ASKED)
+    said, upstream = await MODEL.generated(events(*HELLO), ASKED)
     assert [one for one in said if isinstance(one, Thought)] == [Thought("I greet.")]
     assert "".join(one.text for one in said if isinstance(one, Piece)) == "Hello."
     assert said[-1] == Ended(Finish.STOP, TokenCounts(14, 7, 3))
@@ -124,7 +100,7 @@ async def test_a_run_is_asked_and_answered() -> None:
 
 
 async def test_tools_are_called() -> None:
-    said, _ = await generated(events(*CALLING), ASKED)
+    said, _ = await MODEL.generated(events(*CALLING), ASKED)
     assert [one for one in said if isinstance(one, Calls)] == [Calls((ToolCall("toolu_1", "add", '{"a": 1}'),))]
     assert isinstance(said[-1], Ended)
     assert said[-1].finish is Finish.TOOL_CALLS
@@ -136,26 +112,13 @@ async def test_why_it_ended(reason: str, finish: str) -> None:
     given = [*HELLO[:-2], *ends("end_turn")]
     given[-2] = {**given[-2], "delta": {"stop_reason": reason, "stop_sequence": None}}
     behaviour = raw(*[f"data: {json.dumps(one)}\n\n".encode() for one in given])
-    said, _ = await generated(behaviour, ASKED)
+    said, _ = await MODEL.generated(behaviour, ASKED)
     assert isinstance(said[-1], Ended)
     assert said[-1].finish.value == finish
 
 
-async def bare(behaviour: Behaviour, stream: bool, **more: Any) -> tuple[Any, FakePipeline, FakeOpenAi]:
-    async with model(behaviour) as (factory, entry, upstream):
-        pipeline = FakePipeline()
-        calls = BareCalls({"claude": factory.bare(entry)}, pipeline)
-        body = {"model": "claude", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **more}
-        if not stream:
-            return json.loads(await calls.complete(parse(body), call_of(20))), pipeline, upstream
-        data = b"".join([part async for part in calls.stream(parse(body), call_of(20))])
-        *chunks, _ = data.split(b"\n\n")
-        assert chunks[-1] == b"data: [DONE]"
-        return [json.loads(one.removeprefix(b"data: ")) for one in chunks[:-1]], pipeline, upstream
-
-
 async def test_a_bare_stream_is_openais() -> None:
-    chunks, pipeline, _ = await bare(events(*HELLO), stream=True)
+    chunks, pipeline, _ = await MODEL.bare(events(*HELLO), stream=True)
     said = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
     assert "".join(delta.get("content") or "" for delta in said) == "Hello."
     assert "".join(delta.get("reasoning_content") or "" for delta in said) == "I greet."
@@ -165,7 +128,7 @@ async def test_a_bare_stream_is_openais() -> None:
 
 async def test_a_bare_completion_is_openais() -> None:
     ANSWER.validate_python(WHOLE)
-    answer, pipeline, upstream = await bare(
+    answer, pipeline, upstream = await MODEL.bare(
         raw(json.dumps(WHOLE).encode(), kind="application/json"), False,
         messages=[{"role": "user", "content": [
             {"type": "text", "text": "What is it?"},
@@ -185,7 +148,7 @@ async def test_what_its_api_has_no_form_for_is_refused_before_it_is_asked() -> N
         {"tools": [{"type": "custom", "custom": {"name": "x"}}]},
     ):
         with pytest.raises(DomainError) as caught:
-            await bare(events(*HELLO), False, **more)
+            await MODEL.bare(events(*HELLO), False, **more)
         assert caught.value.reason == "MODEL_CANNOT"
 
 
@@ -209,7 +172,7 @@ def error(kind: str, message: str = "no") -> bytes:
 )
 async def test_its_errors_are_the_models(status: int, kind: str, message: str, reason: str) -> None:
     with pytest.raises(DomainError) as caught:
-        await bare(raw(error(kind, message), kind="application/json", status=status), stream=False)
+        await MODEL.bare(raw(error(kind, message), kind="application/json", status=status), stream=False)
     assert caught.value.reason == reason
     assert "sk-ant" not in caught.value.message
 
@@ -228,5 +191,5 @@ async def test_its_errors_are_the_models(status: int, kind: str, message: str, r
 )  # fmt: skip
 async def test_a_stream_that_is_none(behaviour: Behaviour, reason: str) -> None:
     with pytest.raises(DomainError) as caught:
-        await generated(behaviour, ASKED)
+        await MODEL.generated(behaviour, ASKED)
     assert caught.value.reason == reason

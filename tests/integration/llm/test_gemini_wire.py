@@ -1,22 +1,17 @@
 """Gemini's generateContent as an upstream, in recorded shapes: what is sent, and OpenAI's form of what comes back."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from gateway.calls.bare import BareCalls
-from gateway.faces.http.openai.bare_request import parse
-from services.llm.catalogue.entry import ALL, CatalogueEntry, EngineKind
+from services.llm.catalogue.entry import ALL, EngineKind
 from services.llm.chat import Declaration, Form, Message, ResponseFormat, Role, Sampling, ToolCall
-from services.llm.client import HttpClient
-from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Said, Thought, TokenCounts
-from services.llm.models import ModelFactory
+from services.llm.generation import Calls, Ended, Finish, Generation, Piece, Thought, TokenCounts
 from services.runtime.errors import DomainError
-from tests.fakes.calls import FakePipeline, Settled, call_of
-from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, raw
+from tests.fakes.calls import Settled
+from tests.fakes.openai_upstream import Behaviour, raw
+from tests.integration.llm.wires import WiredModel
 
 USAGE = {"promptTokenCount": 12, "candidatesTokenCount": 4, "thoughtsTokenCount": 3, "cachedContentTokenCount": 2,
          "totalTokenCount": 19}  # fmt: skip
@@ -40,26 +35,7 @@ def events(*given: dict[str, Any]) -> Behaviour:
     return raw(*[f"data: {json.dumps(one)}\r\n\r\n".encode() for one in given])
 
 
-@asynccontextmanager
-async def model(behaviour: Behaviour) -> AsyncIterator[tuple[ModelFactory, CatalogueEntry, FakeOpenAi]]:
-    async with FakeOpenAi(behaviour).serving() as upstream:
-        client = HttpClient()
-        await client.open()
-        entry = CatalogueEntry(
-            "gem", EngineKind.GEMINI, bare=True, base_url=upstream.url, model="g-1", api_key_env="KEY",
-            capabilities=ALL,
-        )  # fmt: skip
-        try:
-            yield ModelFactory(client, {"KEY": "AIza-secret"}.get), entry, upstream
-        finally:
-            await client.aclose()
-
-
-async def generated(behaviour: Behaviour, generation: Generation) -> tuple[list[Said], FakeOpenAi]:
-    async with model(behaviour) as (factory, entry, upstream):
-        return [said async for said in factory.handle(entry).generator.generate(generation)], upstream
-
-
+MODEL = WiredModel(EngineKind.GEMINI, "g-1", "AIza-secret", ALL)
 ASKED = Generation(
     (
         Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Add."),
@@ -74,7 +50,7 @@ ASKED = Generation(
 
 
 async def test_a_run_is_asked_and_answered() -> None:
-    said, upstream = await generated(events(*HELLO), ASKED)
+    said, upstream = await MODEL.generated(events(*HELLO), ASKED)
     assert [one for one in said if isinstance(one, Thought)] == [Thought("I greet.")]
     assert "".join(one.text for one in said if isinstance(one, Piece)) == "Hello."
     assert said[-1] == Ended(Finish.STOP, TokenCounts(12, 7, 2, 3))
@@ -104,7 +80,7 @@ async def test_a_run_is_asked_and_answered() -> None:
 
 
 async def test_tools_are_called_and_the_signature_goes_back_with_the_call() -> None:
-    said, _ = await generated(events(*CALLING), ASKED)
+    said, _ = await MODEL.generated(events(*CALLING), ASKED)
     [calls] = [one for one in said if isinstance(one, Calls)]
     assert (calls.calls[0].name, json.loads(calls.calls[0].arguments_json)) == ("add", {"a": 1})
     assert "c2ln" in calls.calls[0].beside
@@ -112,21 +88,8 @@ async def test_tools_are_called_and_the_signature_goes_back_with_the_call() -> N
     assert said[-1].finish is Finish.TOOL_CALLS
 
 
-async def bare(behaviour: Behaviour, stream: bool, **more: Any) -> tuple[Any, FakePipeline, FakeOpenAi]:
-    async with model(behaviour) as (factory, entry, upstream):
-        pipeline = FakePipeline()
-        calls = BareCalls({"gem": factory.bare(entry)}, pipeline)
-        body = {"model": "gem", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **more}
-        if not stream:
-            return json.loads(await calls.complete(parse(body), call_of(20))), pipeline, upstream
-        data = b"".join([one async for one in calls.stream(parse(body), call_of(20))])
-        *chunks, _ = data.split(b"\n\n")
-        assert chunks[-1] == b"data: [DONE]"
-        return [json.loads(one.removeprefix(b"data: ")) for one in chunks[:-1]], pipeline, upstream
-
-
 async def test_a_bare_stream_is_openais() -> None:
-    chunks, pipeline, _ = await bare(events(*HELLO), stream=True)
+    chunks, pipeline, _ = await MODEL.bare(events(*HELLO), stream=True)
     said = [choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]]
     assert "".join(said) == "Hello."
     assert pipeline.settled == [Settled(12, 7, 2, "stop")]
@@ -142,7 +105,7 @@ async def test_a_bare_completion_is_openais(reason: str, finish: str) -> None:
         {"type": "text", "text": "What?"},
         {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0"}},
     ]
-    answer, pipeline, upstream = await bare(
+    answer, pipeline, upstream = await MODEL.bare(
         raw(body, kind="application/json"), False, messages=[{"role": "user", "content": content}]
     )
     assert answer["choices"][0]["message"]["content"] == "Hello."
@@ -157,7 +120,7 @@ async def test_a_prompt_that_its_filters_refuse(stream: bool) -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 12}}
     data = json.dumps(blocked).encode()
     behaviour = events(blocked) if stream else raw(data, kind="application/json")
-    answer, _, _ = await bare(behaviour, stream)
+    answer, _, _ = await MODEL.bare(behaviour, stream)
     last = answer[-1] if stream else answer
     assert last["choices"][0]["finish_reason"] == "content_filter"
 
@@ -181,7 +144,7 @@ def error(code: int, status: str, message: str = "no") -> bytes:
 )  # fmt: skip
 async def test_its_errors_are_the_models(code: int, status: str, message: str, reason: str) -> None:
     with pytest.raises(DomainError) as caught:
-        await bare(raw(error(code, status, message), kind="application/json", status=code), stream=False)
+        await MODEL.bare(raw(error(code, status, message), kind="application/json", status=code), stream=False)
     assert caught.value.reason == reason
     assert "AIza" not in caught.value.message
 
@@ -198,5 +161,5 @@ async def test_its_errors_are_the_models(code: int, status: str, message: str, r
 )
 async def test_a_stream_that_is_none(behaviour: Behaviour, reason: str) -> None:
     with pytest.raises(DomainError) as caught:
-        await generated(behaviour, ASKED)
+        await MODEL.generated(behaviour, ASKED)
     assert caught.value.reason == reason
