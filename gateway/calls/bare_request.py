@@ -16,6 +16,7 @@ from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
 from services.llm.openai.request import REASONING
 from services.llm.openai.words import is_mark
+from services.llm.routing.prefixes import reading_order
 from services.llm.tokens import message_text, tool_text
 
 INSTRUCTING = ("system", "developer")
@@ -102,6 +103,13 @@ class BareRequest:
         for name in found.beside:
             counted += _FIELDS.get(name, _as_json)(self.body[name])
         return counted
+
+    @property
+    def prompt(self) -> Iterator[bytes]:
+        """What a model reads, in the order of most chat templates."""
+        messages, tools = self.body["messages"], self.body.get("tools")
+        instructed = messages[0]["role"] in INSTRUCTING
+        return reading_order(messages, tools if isinstance(tools, list) else (), instructed)
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""

@@ -1,6 +1,6 @@
 """What a call needs of the model that answers it. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from services.llm.catalogue.entry import Capability
@@ -11,13 +11,15 @@ from services.llm.chat import Priority
 class Needs:
     """What a call needs of a target. `tokens` counts the prompt and the least answer; it is called only where it
     matters. `tenant`: whose turn it is where calls wait for a place, interactive ones ahead of batch ones.
-    `whole`: the answer begins when it is done."""
+    `whole`: the answer begins when it is done. `prompt`: what the model reads, in its order; it is called only where
+    targets are chosen by it."""
 
     capabilities: frozenset[Capability] = frozenset()
     tokens: Callable[[], int] = lambda: 0
     priority: Priority = Priority.INTERACTIVE
     tenant: str = ""
     whole: bool = False
+    prompt: Callable[[], Iterable[bytes]] = tuple
 
 
 NOTHING = Needs()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.llm.catalogue.entry import ALL, UPSTREAMS, BreakerSpec, Capability, CatalogueEntry, EngineKind
-from services.llm.catalogue.route import HedgeSpec, RouteSpec, TargetSpec
+from services.llm.catalogue.route import Balance, HedgeSpec, RouteSpec, TargetSpec
 from services.llm.chat import Priority, Sampling
 from services.llm.faults import Fault, Remedy
 from services.llm.price import Price
@@ -170,6 +170,7 @@ class RouteForm(Strict):
     whole_answer_seconds: float = Field(120, gt=0)
     faults: dict[Fault, Remedy] = {}
     hedge: HedgeForm | None = None
+    balance: Balance = Balance.LOAD
 
     @field_validator("faults")
     @classmethod
@@ -200,6 +201,7 @@ class RouteForm(Strict):
             self.whole_answer_seconds,
             self.faults,
             HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
+            self.balance,
         )
 
 

@@ -2,10 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from services.llm.catalogue.entry import ANY_FIELD, CatalogueEntry, EngineKind
 from services.llm.faults import Fault, Remedy
 from services.llm.price import Price
+
+
+class Balance(StrEnum):
+    """By what a route chooses among targets of one order; the words are those of the catalogue's file."""
+
+    LOAD = "load"  # the less loaded of two that are drawn
+    PREFIX = "prefix"  # the one that was sent the longest beginning of the prompt, unless it is too busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class RouteSpec:
     whole_answer_seconds: float = 120
     faults: Mapping[Fault, Remedy] = field(default_factory=dict)
     hedge: HedgeSpec | None = None
+    balance: Balance = Balance.LOAD
 
     def entry(self, targets: Mapping[str, CatalogueEntry]) -> CatalogueEntry:
         """The route as a model, which can what any of its targets can, and costs what the dearest does."""

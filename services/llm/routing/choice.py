@@ -1,13 +1,20 @@
-"""Which target of a route is asked: of those that can, the nearer order first, then the less loaded of two. Pure but
-for chance."""
+"""Which target of a route is asked: of those that can, the nearer order first, then the less loaded of two, or the one
+that was sent the longest beginning of the prompt. Pure but for chance."""
 
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from services.llm.catalogue.route import Balance
 from services.llm.needs import Needs
 from services.llm.route_report import TargetHealth
+from services.llm.routing import metrics
+from services.llm.routing.prefixes import NONE, Prefix, prefix_of
 from services.llm.routing.target import Target
+
+AHEAD, SHARE_AHEAD = 4, 0.25
+"""How much busier than the least busy one a target may be that was sent the prompt's beginning: by so many calls, or
+by this share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +40,32 @@ class Weighed:
 
 
 class Choice:
-    """Chooses among the targets of one route."""
+    """Chooses among the targets of one `route`."""
 
-    def __init__(self, targets: Sequence[Weighed], chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Weighed],
+        chance: random.Random | None = None,
+        balance: Balance = Balance.LOAD,
+        route: str = "",
+    ) -> None:
         self._targets = sorted(targets, key=lambda one: one.order)
         self._chance = chance or random.Random()  # noqa: S311 (spreads load)
         lengths = {one.target.entry.context_length for one in targets}
         self._lengths_differ = len(lengths) > 1
+        self._by_prefix = balance is Balance.PREFIX and len(targets) > 1
+        self._route = route
 
     def of(self, needs: Needs, apart: Collection[Target] = (), longer_than: int = 0) -> Target | None:
         """A target whose breaker lets a call through, none of those `apart`; None where there is none. With
         `longer_than` its context has more tokens than that."""
         able = [one for one in self.able(needs, longer_than) if one.target not in apart and one.target.ready]
+        prefix = prefix_of(needs.prompt()) if able and self._by_prefix else NONE
         while able:
             nearest = [one for one in able if one.order == able[0].order]
-            one = nearest[0] if len(nearest) == 1 else self._better(nearest)
+            one = self._best(nearest, prefix)
             if one.target.breaker.admits():
+                one.target.prefixes.add(prefix.blocks)
                 return one.target
             able.remove(one)
         return None
@@ -67,8 +84,32 @@ class Choice:
             able = [one for one in able if _length(one) >= tokens or _length(one) == longest]
         return able
 
+    def _best(self, among: list[Weighed], prefix: Prefix) -> Weighed:
+        if not self._by_prefix:
+            return self._better(among)
+        if not prefix.blocks:
+            self._count("short")
+            return self._better(among)
+        loads = [one.target.load(one.weight) for one in among]
+        least = min(loads)
+        free = [
+            one for one, load in zip(among, loads, strict=True)
+            if load <= least + max(AHEAD / one.weight, least * SHARE_AHEAD)
+        ]  # fmt: skip
+        shared = {one.target.name: one.target.prefixes.shared(prefix.blocks) for one in among}
+        most, longest = max(shared.values()), max(shared[one.target.name] for one in free)
+        self._count("new" if most < prefix.least else "busy" if longest < most else "shared")
+        if longest < prefix.least:
+            return min(free, key=lambda one: prefix.distance(one.target.name, one.weight))
+        return self._better([one for one in free if shared[one.target.name] == longest])
+
+    def _count(self, outcome: str) -> None:
+        metrics.PREFIXES.labels(self._route, outcome).inc()
+
     def _better(self, among: list[Weighed]) -> Weighed:
         """The power of two choices: of two that are drawn by weight the one with the lower load."""
+        if len(among) == 1:
+            return among[0]
         weights = [one.weight for one in among]
         first, second = self._chance.choices(among, weights, k=2)
         if first is second:

@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from services.llm.catalogue.entry import Capability
-from services.llm.chat import Declaration, Form, Message
+from services.llm.chat import Declaration, Form, Message, Role
 from services.llm.generation import Generation, Generator, Lost, Routed, Said
 from services.llm.needs import Needs
+from services.llm.routing.prefixes import reading_order
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
 from services.llm.tokens import estimate_generation
@@ -99,4 +100,9 @@ def _needs(generation: Generation) -> Needs:
         capabilities.add(Capability.TOOLS)
     if generation.response_format.form is not Form.TEXT:
         capabilities.add(Capability.JSON_SCHEMA)
-    return Needs(frozenset(capabilities), lambda: estimate_generation(generation) + 1)
+    messages = generation.messages
+    instructed = bool(messages) and messages[0].role is Role.SYSTEM
+    return Needs(
+        frozenset(capabilities), lambda: estimate_generation(generation) + 1,
+        prompt=lambda: reading_order(messages, generation.tools, instructed),
+    )  # fmt: skip

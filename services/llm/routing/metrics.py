@@ -15,6 +15,12 @@ HEDGES = Counter(
 UNRETRIED = Counter(
     "headworks_route_retries_refused_total", "Attempts that were not made again: too many were already.", ["route"]
 )
+PREFIXES = Counter(
+    "headworks_route_prefix_choices_total",
+    "Targets chosen by the beginning of a prompt: one was sent it before (shared), or is too busy (busy), or none was "
+    "(new), or it is too short to matter (short).",
+    ["route", "outcome"],
+)
 BREAKER = Gauge(
     "headworks_model_breaker_open", "Whether a target's breaker is open (1), or lets one call through (0.5).", ["model"]
 )

@@ -68,7 +68,7 @@ class Route:
         self.targets = targets
         self.on_retry: Callable[[], None] = lambda: None
         self._own = own
-        self._choice = Choice(targets)
+        self._choice = Choice(targets, balance=spec.balance, route=spec.name)
         self._counters: dict[tuple[str, str], Counter] = {}
         self._by_name = {one.target.name: one.target for one in targets}
         self._retries = Allowance(spec.retry_share, RETRIES, RETRIES_A_SECOND)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.faults import SICK, UNTOLD, Fault
 from services.llm.routing import metrics
+from services.llm.routing.prefixes import SentPrefixes
 from services.runtime.breaker import Breaker, BreakerState
 
 KEPT = 128
@@ -29,6 +30,8 @@ class Target:
         breaker = entry.breaker
         self.breaker = Breaker(clock, breaker.share, breaker.least, breaker.seconds)
         self.in_flight = 0
+        self.prefixes = SentPrefixes()
+        """What it was sent by routes that go by that."""
         self.slow_seconds: float | None = None
         """The 95th percentile of how long the first token takes; None where too little is known."""
         self.on_open: Callable[[Target, float], None] = lambda target, seconds: None
@@ -72,6 +75,8 @@ class Target:
         """An answer has not begun, or has broken off."""
         if fault in SICK:
             opened = self.breaker.failed()
+            if opened:
+                self.prefixes.clear()  # one that was started anew has none of them
             if retry_after and self.breaker.row > 1:
                 self.hold(min(retry_after, LONGEST_HOLD))
             elif opened:

@@ -1,9 +1,10 @@
 """A route over two upstreams, asked through the whole gateway."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 import yaml
@@ -16,21 +17,24 @@ from tests.fakes.openai_upstream import Behaviour, FakeOpenAi, delta
 from tests.integration.gateway.conftest import BEARER, Gateway, MakeGateway, rows
 
 HELLO = (delta(content="Hello."), delta("stop"), fake.usage(prompt=11, completion=2))
-Start = Callable[[Behaviour, Behaviour], Awaitable[Gateway]]
+
+
+class Start(Protocol):
+    async def __call__(self, *behaviours: Behaviour, **more: Any) -> Gateway: ...
 
 
 @pytest.fixture
 async def start(records_url: str, make_gateway: MakeGateway, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def made(*behaviours: Behaviour) -> Gateway:
+        async def made(*behaviours: Behaviour, **more: Any) -> Gateway:
             upstreams = [await stack.enter_async_context(FakeOpenAi(one).serving()) for one in behaviours]
             models = [
                 {"name": name, "generator": "openai", "base_url": one.url, "price": {"output": price}}
                 for name, one, price in zip(("east", "west"), upstreams, (1, 3), strict=True)
             ]
             targets = [{"model": "east"}, {"model": "west", "order": 1}]
-            routes = [{"name": "steady", "bare": True, "targets": targets}]
+            routes = [{"name": "steady", "bare": True, "targets": targets, **more}]
             path = tmp_path / "models.yaml"
             path.write_text(yaml.safe_dump({"models": models, "routes": routes, "default": "steady"}))
             return await make_gateway(upstreams_file=path, records_url=records_url)
@@ -82,3 +86,16 @@ async def test_the_list_tells_how_targets_are(start: Start) -> None:
     ]  # fmt: skip
     assert steady.targets[0].open_seconds > 30
     assert not models["rag"].targets
+
+
+async def test_a_conversation_comes_to_the_upstream_that_it_began_at(start: Start) -> None:
+    one, other = fake.streams(*HELLO), fake.streams(*HELLO)
+    gateway = await start(one, other, targets=[{"model": "east"}, {"model": "west"}], balance="prefix")
+    asked_of = set()
+    messages = [{"role": "user", "content": "Tell me of it. " * 100}]
+    for turn in range(8):
+        call = gateway.chat(model="steady", stream=True, messages=messages)
+        await call.whole()
+        asked_of.add((await call.response()).headers["x-headworks-route"])
+        messages = [*messages, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": f"{turn}?"}]
+    assert len(asked_of) == 1

@@ -442,3 +442,11 @@ def test_texts_of_a_list_are_read_one_behind_the_other() -> None:
 def test_pictures_and_sounds_have_tokens(part: dict[str, Any], tokens: int) -> None:
     one = BareRequest({"messages": [{"role": "user", "content": [part]}]}, "small", False, False)
     assert one.media == tokens
+
+
+@pytest.mark.parametrize("instructed", [True, False])
+def test_a_prompt_is_in_the_order_in_which_models_read_it(instructed: bool) -> None:
+    system = [{"role": "developer", "content": "be brief"}] if instructed else []
+    tools = [{"type": "function", "function": {"name": "find"}}]
+    one = asked(messages=[*system, USER], tools=tools)
+    assert [json.loads(part) for part in one.prompt] == [*system, *tools, USER]
