@@ -1,14 +1,15 @@
 """The models by name, and how they are opened from the catalogue's entries."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from services.llm.catalogue import file
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import CatalogueFile, Secret, key_of
-from services.llm.catalogue.route import RouteSpec
+from services.llm.catalogue.route import Balance, RouteSpec, TargetSpec
 from services.llm.client import HttpClient
 from services.llm.concurrency import ConcurrencyLimit
 from services.llm.endpoint import endpoint_of
@@ -28,7 +29,8 @@ from services.runtime.errors import ModelNotFound
 log = logging.getLogger(__name__)
 
 DEFAULT = "default"
-MakeGenerator = Callable[[CatalogueEntry], Generator]
+MakeGenerators = Callable[[CatalogueEntry], Mapping[str, Generator]]
+"""One for each place where the model is served, by its address."""
 
 
 class Catalogue:
@@ -65,7 +67,7 @@ class ModelFactory:
     engines that are not upstreams."""
 
     def __init__(
-        self, client: HttpClient, secret: Secret, others: Mapping[EngineKind, MakeGenerator] | None = None
+        self, client: HttpClient, secret: Secret, others: Mapping[EngineKind, MakeGenerators] | None = None
     ) -> None:
         self._client = client
         self._secret = secret
@@ -73,6 +75,7 @@ class ModelFactory:
         self._generators: dict[str, Generator] = {}
         self._bare: dict[str, BareHandle] = {}
         self._targets: dict[str, Target] = {}
+        self._replicas: dict[str, Sequence[CatalogueEntry]] = {}
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -81,9 +84,12 @@ class ModelFactory:
 
     def handle(self, entry: CatalogueEntry) -> ModelHandle:
         """Raises BadCatalogue."""
-        metrics = ModelMetrics(entry.name)
         make = self._others.get(entry.engine)
-        engine = make(entry) if make is not None else self._upstream(entry)
+        engines = make(entry) if make is not None else {"": self._upstream(entry)}
+        if len(engines) > 1:
+            return self._replicated(entry, engines)
+        metrics = ModelMetrics(entry.name)
+        (engine,) = engines.values()
         generator = self._generators[entry.name] = BoundedGenerator(entry, engine, metrics)
         if entry.engine is EngineKind.EXTRACTIVE:
             return ModelHandle(entry, generator)
@@ -93,13 +99,24 @@ class ModelFactory:
 
     def route(self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry]) -> ModelHandle:
         """Over the models of these `entries`, of which `handle` has made each. Raises BadCatalogue."""
-        route, targets = self._route(spec, entries)
-        return ModelHandle(
-            route.entry,
-            RoutedGenerator(route, {name: self._generators[name] for name in targets}),
-            targets,
-            route.health,
-        )
+        return self._over(*self._route(spec, entries))
+
+    def _over(self, route: Route, targets: Mapping[str, CatalogueEntry]) -> ModelHandle:
+        generators = {name: self._generators[name] for name in targets}
+        return ModelHandle(route.entry, RoutedGenerator(route, generators), targets, route.health)
+
+    def _replicated(self, entry: CatalogueEntry, engines: Mapping[str, Generator]) -> ModelHandle:
+        """Of a model that is served at several places: a route over them, by what each was sent of a prompt. Each is a
+        target of its own, of every route that leads to the model."""
+        replicas = [replace(entry, name=f"{entry.name}@{n}", base_url=place) for n, place in enumerate(engines)]
+        for replica, engine in zip(replicas, engines.values(), strict=True):
+            self._generators[replica.name] = BoundedGenerator(replica, engine, ModelMetrics(replica.name))
+        self._replicas[entry.name] = replicas
+        spec = RouteSpec(
+            entry.name, (TargetSpec(entry.name),), retry_share=1, first_token_seconds=entry.first_byte_seconds,
+            balance=Balance.PREFIX,
+        )  # fmt: skip
+        return self._over(*self._route(spec, {entry.name: entry}, entry))
 
     def bare(self, entry: CatalogueEntry) -> BareHandle:
         """Raises BadCatalogue."""
@@ -113,16 +130,21 @@ class ModelFactory:
         return RoutedBare(route, {name: self.bare(entry) for name, entry in targets.items()})
 
     def _route(
-        self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry]
+        self, spec: RouteSpec, entries: Mapping[str, CatalogueEntry], entry: CatalogueEntry | None = None
     ) -> tuple[Route, Mapping[str, CatalogueEntry]]:
+        """`entry`: what the route is as a model, where it is not for its targets to say."""
         for target in spec.targets:
             if target.model not in entries:
                 raise file.BadCatalogue(f"route {spec.name!r}: there is no model {target.model!r}")
-        targets = {target.model: entries[target.model] for target in spec.targets}
-        weighed = [Weighed(self._target(targets[one.model]), one.weight, one.order) for one in spec.targets]
-        route = Route(spec, spec.entry(targets), weighed)
+        pairs = [
+            (target, place)
+            for target in spec.targets
+            for place in self._replicas.get(target.model, (entries[target.model],))
+        ]
+        weighed = [Weighed(self._target(place), target.weight, target.order) for target, place in pairs]
+        route = Route(spec, entry or spec.entry(entries), weighed)
         route.on_retry = RETRIES.labels(spec.name).inc
-        return route, targets
+        return route, {place.name: place for _, place in pairs}
 
     def _target(self, entry: CatalogueEntry) -> Target:
         """One for all routes: what one learns of a model, the others know."""

@@ -50,7 +50,6 @@ from services.orchestrator.settings import OrchestratorSettings, environment
 from services.orchestrator.tools.config import ToolSettings, load
 from services.orchestrator.tools.factory import ToolFactory
 from services.runtime.channels import open_channel
-from services.runtime.contract import TRITON_RETRYABLE
 from services.runtime.identity import fingerprint
 from services.runtime.records.assembly import open_database
 from services.runtime.records.changes import Changes
@@ -60,6 +59,7 @@ from services.runtime.records.ready import RecordsReady
 from services.runtime.replicas import serving
 from services.runtime.server import App, identity_key_of, opening, verifier_of
 from services.runtime.settings import prefix
+from services.runtime.sockets import each
 from services.runtime.time_limit import TimeLimit
 from services.runtime.triton import TritonClient, open_channels
 
@@ -83,15 +83,15 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
     retrieval = await resources.enter_async_context(open_channel(settings.retrieval_target, [RETRIEVAL], settings.tls))
     peers = await resources.enter_async_context(open_channel(settings.peers_target, [NAME], settings.tls))
     triton = TritonClient(*await open_channels(settings.triton_target, settings.tls, resources))
-    llm_channel = await resources.enter_async_context(
-        open_channel(settings.llm_target or settings.triton_target, tls=settings.tls, retried=TRITON_RETRYABLE)
-    )
-    llm = LlmClient(llm_channel, streams=settings.llm_streams)
-    resources.push_async_callback(llm.aclose)
+    llms: dict[str, LlmClient] = {}
+    llm_target = settings.llm_target or settings.triton_target
+    for place, channel in zip(each(llm_target), await open_channels(llm_target, settings.tls, resources), strict=True):
+        llms[place] = LlmClient(channel, streams=settings.llm_streams)
+        resources.push_async_callback(llms[place].aclose)
     http = HttpClient(models.connections)
     resources.push_async_callback(http.aclose)
     await http.open()
-    engines = ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llm))
+    engines = ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llms))
     catalogue = open_catalogue(settings, models, engines)
     await share_breakers(models.redis_url, engines, resources)
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)

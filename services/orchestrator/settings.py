@@ -19,7 +19,10 @@ class OrchestratorSettings(ServerSettings):
     retrieval_target: str = Field("xds:///retrieval", description="gRPC target of the retrieval service.")
     triton_target: str = Field("xds:///triton", description="gRPC target of Triton.")
     llm_target: str = Field(
-        "", description="gRPC target of the Triton that serves the language model, if that is not any of triton_target."
+        "",
+        description="gRPC target of the Triton that serves the language model, if that is not triton_target. Several, "
+        "with commas between, are replicas: dns:///llm-0:8001,dns:///llm-1:8001. Each is asked where it knows the "
+        "beginning of the prompt, as far as it is not too busy.",
     )
     peers_target: str = Field(
         "xds:///orchestrator", description="gRPC target of the orchestrator's replicas, for runs that another one has."

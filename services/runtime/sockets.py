@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 SCHEME = "unix:"
+LISTS = (SCHEME, "ipv4:", "ipv6:")
+"""Schemes whose targets may have several addresses."""
 PRIVATE = 0o077
 """The umask that makes all that a process writes its owner's alone."""
 LONGEST_NAME = "identity-00.sock.new"
@@ -26,11 +28,11 @@ def targets(paths: Sequence[Path]) -> str:
 
 
 def each(target: str) -> list[str]:
-    """The targets of the addresses that one target names, as `targets` joins them and gRPC's ipv4: and ipv6: do."""
-    scheme, colon, rest = target.partition(":")
-    if f"{scheme}:" not in (SCHEME, "ipv4:", "ipv6:"):
-        return [target]
-    return [f"{scheme}{colon}{address}" for address in rest.split(",")]
+    """The targets that are named with commas between; what comes behind one with the scheme unix:, ipv4: or ipv6: has
+    it too, as gRPC and `targets` write it."""
+    scheme = next((one for one in LISTS if target.startswith(one)), "")
+    names = filter(None, (name.strip() for name in target.split(",")))
+    return [name if name.startswith((*LISTS, "dns:", "xds:")) else f"{scheme}{name}" for name in names]
 
 
 def is_unix(target: str) -> bool:

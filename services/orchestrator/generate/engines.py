@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.llm.catalogue.entry import ALL, CatalogueEntry, EngineKind
-from services.llm.models import Catalogue, MakeGenerator, ModelFactory, read_file
+from services.llm.models import Catalogue, MakeGenerators, ModelFactory, read_file
 from services.llm.settings import LlmSettings
 from services.llm.triton.client import LlmClient
 from services.llm.triton.engine import TritonEngine
@@ -15,11 +15,14 @@ EXTRACTIVE = "extractive"
 OLDER_SETTING = "HEADWORKS_ORCHESTRATOR_CATALOGUE_FILE"
 
 
-def mesh_engines(threshold: float, llm: LlmClient) -> Mapping[EngineKind, MakeGenerator]:
-    """The engines that are the mesh's own. `threshold`: that of quotes."""
+def mesh_engines(threshold: float, llms: Mapping[str, LlmClient]) -> Mapping[EngineKind, MakeGenerators]:
+    """The engines that are the mesh's own. `threshold`: that of quotes. `llms`: one for each Triton that serves the
+    language model, by its address."""
     return {
-        EngineKind.EXTRACTIVE: lambda entry: ExtractiveGenerator(threshold),
-        EngineKind.TRITON: lambda entry: TritonEngine(llm, entry.timeout, entry.lora),
+        EngineKind.EXTRACTIVE: lambda entry: {"": ExtractiveGenerator(threshold)},
+        EngineKind.TRITON: lambda entry: {
+            place: TritonEngine(llm, entry.timeout, entry.lora) for place, llm in llms.items()
+        },
     }
 
 

@@ -95,6 +95,9 @@ async def test_a_single_one_that_is_sick_is_not_asked_again(tmp_path: Path) -> N
         ("xds:///triton", ["xds:///triton"]),
         ("dns:///triton:8001", ["dns:///triton:8001"]),
         ("127.0.0.1:8001", ["127.0.0.1:8001"]),
+        ("dns:///a:8001, dns:///b:8001", ["dns:///a:8001", "dns:///b:8001"]),
+        ("a:8001,b:8001", ["a:8001", "b:8001"]),
+        ("unix:/a,dns:///b:8001,unix:/c", ["unix:/a", "dns:///b:8001", "unix:/c"]),
     ],
 )
 def test_the_addresses_of_a_target(target: str, each: Sequence[str]) -> None:

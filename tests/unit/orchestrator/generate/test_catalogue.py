@@ -10,10 +10,11 @@ import pytest
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.catalogue.file import BadCatalogue
 from services.llm.client import HttpClient
-from services.llm.generation import TokenCounts
+from services.llm.generation import Routed, TokenCounts
 from services.llm.handle import ModelHandle
 from services.llm.models import Catalogue, ModelFactory
 from services.llm.price import Price
+from services.llm.route_report import RouteReport
 from services.llm.settings import LlmSettings
 from services.llm.triton.client import LlmClient
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
@@ -52,13 +53,14 @@ def test_cost_is_rounded_up(tokens: TokenCounts, cost: int) -> None:
 
 
 async def opened(
-    secrets: dict[str, str] | None = None, models: LlmSettings | None = None, **settings: Any
+    secrets: dict[str, str] | None = None, models: LlmSettings | None = None, replicas: int = 1, **settings: Any
 ) -> Catalogue:
     async with AsyncExitStack() as resources:
         channel = await resources.enter_async_context(grpc.aio.insecure_channel("127.0.0.1:1"))
         llm = LlmClient(channel)
         resources.push_async_callback(llm.aclose)
-        engines = ModelFactory(HttpClient(), (secrets or {}).get, mesh_engines(0.4, llm))
+        llms = {f"dns:///triton-{number}:8001": llm for number in range(replicas)}
+        engines = ModelFactory(HttpClient(), (secrets or {}).get, mesh_engines(0.4, llms))
         return open_catalogue(OrchestratorSettings(**settings), models or LlmSettings(), engines)
 
 
@@ -140,3 +142,29 @@ async def test_a_route_may_lead_to_the_meshs_own_model(tmp_path: Path) -> None:
     assert [(one.model, one.breaker) for one in steady.health()] == [("far", "closed"), ("tiny", "closed")]
     with pytest.raises(BadCatalogue, match="there is no model 'tiny'"):
         await opened({"FAR_KEY": "secret"}, catalogue_file=path)
+
+
+def names_of(handle: ModelHandle) -> list[tuple[str, int, int]]:
+    return [(one.model, one.order, one.weight) for one in handle.health()]
+
+
+async def test_the_replicas_of_the_language_model_are_targets_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text("models:\n  - {name: tiny, generator: triton, price: {output: 1}}")
+    catalogue = await opened(replicas=2, catalogue_file=path, llm="tiny", llm_context_length=2048)
+    assert [entry.name for entry in catalogue.entries] == ["tiny", "extractive"]
+    tiny = catalogue.find("default")
+    assert names_of(tiny) == [("tiny@0", 0, 1), ("tiny@1", 0, 1)]
+    assert (tiny.entry.context_length, tiny.entry.engine) == (2048, EngineKind.TRITON)
+    assert {one.price.output_nanos for one in tiny.targets.values()} == {10**9}
+    assert names_of((await opened(llm="tiny")).find("tiny")) == []
+
+
+async def test_each_replica_is_a_target_of_a_route_that_leads_to_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    route = "routes:\n  - {name: steady, targets: [{model: far}, {model: tiny, weight: 3, order: 1}]}"
+    path.write_text(f"{FILE}{route}")
+    catalogue = await opened({"FAR_KEY": "secret"}, catalogue_file=path, llm="tiny", replicas=2)
+    steady = catalogue.find("steady")
+    assert names_of(steady) == [("far", 0, 1), ("tiny@0", 1, 3), ("tiny@1", 1, 3)]
+    assert steady.cost_nanos(TokenCounts(0, 1), Routed(RouteReport("steady", "tiny@1"))) == 1000
