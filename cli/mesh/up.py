@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "name on its hub (ORGANISATION/NAME).",
 )  # fmt: skip
 @click.option(
-    "--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator, retrieval, triton."
+    "--replicas", default="", metavar="NAME=N,…", help="Replicas of gateway, orchestrator, retrieval, triton, llm."
 )
 @click.option(
     "--tls", is_flag=False, flag_value="", metavar="[FOLDER]",

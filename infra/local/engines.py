@@ -7,7 +7,7 @@ from functools import partial
 from infra.envoy import METRICS, EnvoyBootstrap, envoy_argv, envoy_bootstrap, write_json
 from infra.local import tls
 from infra.local.layout import Layout
-from infra.local.models import models_settings, start_seconds
+from infra.local.models import llm_replicas, llm_share, models_settings, start_seconds
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import EdgeReady, GrpcHealth, drain_edge
@@ -25,9 +25,11 @@ MODEL = re.compile(r"/([^/ ]+)/\d+/model\.py\b")
 
 
 def triton_specs(options: Options, layout: Layout, rank: int) -> list[Spec]:
-    """The replicas of Triton. The first one alone serves the language model, which takes all cores that it gets and the
-    memory of its weights and its cache: two of it on a machine are slower than one."""
-    return [_triton_spec(options, layout, rank, index) for index in range(options.count("triton"))]
+    """The replicas of Triton. The first one alone serves the language model unless more are asked for: it takes all
+    cores that it gets and the memory of its weights and its cache. Beyond those of the other models, Tritons serve it
+    alone."""
+    count = max(options.count("triton"), llm_replicas(options))
+    return [_triton_spec(options, layout, rank, index) for index in range(count)]
 
 
 def triton_target(options: Options, layout: Layout) -> str:
@@ -35,9 +37,9 @@ def triton_target(options: Options, layout: Layout) -> str:
     return sockets.targets([triton.socket_in(layout.sockets, index) for index in range(options.count("triton"))])
 
 
-def llm_target(layout: Layout) -> str:
-    """The replica that serves the language model."""
-    return sockets.target(triton.socket_in(layout.sockets))
+def llm_target(options: Options, layout: Layout) -> str:
+    """The replicas that serve the language model, each asked by itself."""
+    return sockets.targets([triton.socket_in(layout.sockets, index) for index in range(max(1, llm_replicas(options)))])
 
 
 def _triton_spec(options: Options, layout: Layout, rank: int, index: int) -> Spec:
@@ -45,12 +47,14 @@ def _triton_spec(options: Options, layout: Layout, rank: int, index: int) -> Spe
     what a killed Triton left can be removed. It asks no caller who he is: hence a Unix socket."""
     data = layout.of(f"triton-{index}" if index else "triton")
     socket = triton.socket_in(layout.sockets, index)
-    llm = models_settings(options).llm if index == 0 else ""
+    settings = models_settings(options)
+    llm = settings.llm if index < llm_replicas(options) else ""
+    alone = index >= options.count("triton")
 
     def command(ports: Ports) -> Command:
         listen = triton.Listen(grpc=0, metrics=ports["metrics"], folder=layout.sockets, replica=index)
-        own = {"llm": llm, "llm_metrics_port": ports.get("llm", 0)}
-        made = triton.prepare(data, listen, models_settings(options).model_copy(update=own), options.env)
+        own = {"llm": llm, "llm_metrics_port": ports.get("llm", 0), **llm_share(settings, llm_replicas(options))}
+        made = triton.prepare(data, listen, settings.model_copy(update=own), options.env, llm_alone=alone)
         return Command(made.argv, made.env)
 
     return Spec(
@@ -59,7 +63,7 @@ def _triton_spec(options: Options, layout: Layout, rank: int, index: int) -> Spe
         command,
         GrpcHealth((), "triton", socket=socket),
         ports=("metrics", *(("llm",) if llm else ())),
-        given=given_llm_port(options) if llm else {},
+        given=given_llm_port(options, index) if llm else {},
         more_metrics=(("llm", "/metrics"),) if llm else (),
         published=False,
         rank=rank,
@@ -89,10 +93,11 @@ def _slow_models(options: Options, lines: Sequence[str]) -> str:
     )
 
 
-def given_llm_port(options: Options) -> dict[str, int]:
-    """The port of the language model's metrics where the user's settings name it."""
+def given_llm_port(options: Options, index: int = 0) -> dict[str, int]:
+    """The port of the language model's metrics where the user's settings name it; a further replica takes the next
+    one."""
     settings = models_settings(options)
-    return {"llm": settings.llm_metrics_port} if settings.llm and settings.llm_metrics_port else {}
+    return {"llm": settings.llm_metrics_port + index} if settings.llm and settings.llm_metrics_port else {}
 
 
 def envoy_spec(options: Options, layout: Layout, key: str, rank: int) -> Spec:

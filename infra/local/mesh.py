@@ -9,7 +9,7 @@ from infra.local import tls
 from infra.local.dial import Dial
 from infra.local.engines import envoy_spec, given_llm_port, llm_target, triton_specs, triton_target
 from infra.local.layout import Layout
-from infra.local.models import llm_settings, start_seconds
+from infra.local.models import llm_replicas, llm_settings, start_seconds
 from infra.local.options import Options
 from infra.local.ports import HOST
 from infra.local.probes import GrpcHealth
@@ -89,7 +89,8 @@ def given_ports(options: Options) -> dict[int, str]:
         for service, index in pairs
         for name, port in _given_ports(options, service, index).items()
     }
-    return {**chosen, **dict.fromkeys(given_llm_port(options).values(), f"{prefix('models')}LLM_METRICS_PORT")}
+    llm = [port for index in range(llm_replicas(options)) for port in given_llm_port(options, index).values()]
+    return {**chosen, **dict.fromkeys(llm, f"{prefix('models')}LLM_METRICS_PORT")}
 
 
 def _given_ports(options: Options, service: str, index: int) -> dict[str, int]:
@@ -152,8 +153,9 @@ def local_settings(options: Options, layout: Layout, service: str) -> dict[str, 
 
 def _to_llm(options: Options, layout: Layout) -> dict[str, str]:
     """Where the language model is, if not at every Triton that is asked."""
-    several = options.count("triton") > 1 and options.given("orchestrator", "triton_target") is None
-    return {"LLM_TARGET": llm_target(layout)} if several else {}
+    several = max(options.count("triton"), llm_replicas(options)) > 1
+    ours = several and options.given("orchestrator", "triton_target") is None
+    return {"LLM_TARGET": llm_target(options, layout)} if ours else {}
 
 
 def _identity_target(options: Options, layout: Layout) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.local.options import BadOptions, Options
+from infra.local.options import LLM, BadOptions, Options
 from services.models import smollm2, triton
 from services.models.llm.check import CannotServe, check_llm
 from services.models.rerank.check import CannotRerank, check_reranker
@@ -79,6 +79,8 @@ def with_llm(options: Options) -> Options:
     """The options with the language model's whole path in them. Raises BadOptions where it cannot be served."""
     settings = models_settings(options)
     if not settings.llm:
+        if options.count(LLM) > 1:
+            raise BadOptions(f"{LLM}={options.count(LLM)} are replicas of a language model: name one with --llm")
         return options
     try:
         return dataclasses.replace(options, env={**options.env, LLM_VARIABLE: check_llm(settings)})
@@ -140,7 +142,26 @@ def start_seconds(options: Options) -> float:
 
 
 def _ready_seconds(options: Options) -> float:
-    return triton.start_seconds(models_settings(options)) + (options.count("triton") - 1) * REPLICA_SECONDS
+    settings, replicas = models_settings(options), max(1, llm_replicas(options))
+    further = max(options.count("triton"), replicas) - 1
+    llms = (replicas - 1) * settings.llm_start_seconds  # they compile on the same cores
+    return triton.start_seconds(settings) + further * REPLICA_SECONDS + llms
+
+
+def llm_replicas(options: Options) -> int:
+    """Tritons that serve the language model."""
+    return options.count(LLM) if models_settings(options).llm else 0
+
+
+def llm_share(settings: ModelsSettings, replicas: int) -> dict[str, float]:
+    """What one of several replicas of the language model has of the machine, as settings. Its KV cache is its own:
+    one that holds no whole context does not start."""
+    if replicas < 2:
+        return {}
+    return {
+        "llm_threads": max(1, triton.llm_threads(settings) // replicas),
+        "llm_gpu_memory_utilization": settings.llm_gpu_memory_utilization / replicas,
+    }
 
 
 def llm_settings(options: Options) -> dict[str, str]:

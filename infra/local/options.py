@@ -10,7 +10,9 @@ from typing import Any
 
 from services.runtime.settings import CONFIG_FILE_VARIABLE, prefix
 
-REPLICATED = ("gateway", "orchestrator", "retrieval", "triton")
+LLM = "llm"
+"""The language model in Triton: as many Tritons serve it."""
+REPLICATED = ("gateway", "orchestrator", "retrieval", "triton", LLM)
 ONCE = ("control", "envoy")
 MOST_REPLICAS = 16
 DEFAULT_EDGE_PORT = 8080

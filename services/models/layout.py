@@ -53,9 +53,16 @@ def lay_out_backend(target: Path) -> Path:
     return target
 
 
-def lay_out_repository(target: Path, settings: ModelsSettings) -> Path:
+def lay_out_repository(target: Path, settings: ModelsSettings, llm_alone: bool = False) -> Path:
     """Writes the checked-in repository to TARGET with the settings in its config.pbtxt files; returns TARGET."""
     _replace(REPOSITORY, target)
+    if llm_alone:
+        for folder in target.iterdir():
+            if folder.name != LLM:
+                shutil.rmtree(folder)
+        config = target / LLM / "config.pbtxt"
+        config.write_text(render_llm(config.read_text(), settings))
+        return target
     for model, served in ((LLM, settings.llm), (RERANKER, settings.reranker)):
         if not served:
             shutil.rmtree(target / model)

@@ -82,7 +82,10 @@ class ModelsSettings(Settings):
     )
     llm_tensor_parallel: int = Field(1, ge=1, description="Devices that each layer is split across.")
     llm_threads: int = Field(
-        0, ge=0, description="Threads that a language model computes with on a CPU; 0 takes all cores but one."
+        0,
+        ge=0,
+        description="Threads that a language model computes with on a CPU; 0 takes all cores but one. The replicas of "
+        "`headworks up` share them.",
     )
     llm_max_sequences: int = Field(0, ge=0, description="Sequences generated at once; 0 takes the engine's own number.")
     llm_max_batched_tokens: int = Field(

@@ -85,17 +85,20 @@ def prepare(
     settings: ModelsSettings,
     env: Mapping[str, str] | None = None,
     tls: TlsFiles | None = None,
+    *,
+    llm_alone: bool = False,
 ) -> TritonCommand:
     """Lays out DATA and returns how to start tritonserver on it.
 
     Raises TritonNotFound, LibpythonNotFound or CannotRerank. `env` (by default this process's) is passed on to Triton.
+    `llm_alone`: it serves the language model and nothing else.
     With `tls` its gRPC is mutual TLS; Triton reads the files once. Its HTTP stays off: nothing here calls it.
     """
     check_libpython()
     shared_memory = shared_memory_prefix(data)
     clear_shared_memory(shared_memory)
     backends = lay_out_backend(data / "backends")
-    repository = lay_out_repository(data / "repository", settings)
+    repository = lay_out_repository(data / "repository", settings, llm_alone)
     argv = _argv(backends, repository, listen, shared_memory, settings) + (_tls_flags(tls) if tls else [])
     launched = [sys.executable, "-P", "-m", "services.models.launch", *argv]
     base = os.environ if env is None else env
@@ -176,9 +179,12 @@ def _gpu_env(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def _llm_env(settings: ModelsSettings) -> dict[str, str]:
-    """A core is left to those who serve what the language model writes."""
-    threads = settings.llm_threads or max(1, len(os.sched_getaffinity(0)) - 1)
-    return {**LLM_ENV, "OMP_NUM_THREADS": str(threads)}
+    return {**LLM_ENV, "OMP_NUM_THREADS": str(llm_threads(settings))}
+
+
+def llm_threads(settings: ModelsSettings) -> int:
+    """That the language model computes with. A core is left to those who serve what it writes."""
+    return settings.llm_threads or max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def _libdir() -> Path:

@@ -154,6 +154,41 @@ def test_replicas_of_triton_are_asked_in_turn_and_one_has_the_language_model(tmp
     assert limits.ready > models.start_limits(options(tmp_path, environ=environ), Limits(ready=10)).ready
 
 
+def test_replicas_of_the_language_model_share_the_cores_and_are_asked_each_by_itself(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    environ = {
+        "HEADWORKS_MODELS_LLM": str(tmp_path / "tiny"),
+        "HEADWORKS_MODELS_LLM_METRICS_PORT": "7100",
+        "HEADWORKS_MODELS_LLM_THREADS": "8",
+        "HEADWORKS_MODELS_EMBEDDERS": "multilingual-e5-small",
+    }
+    given = options(tmp_path, replicas={"llm": 3, "triton": 2}, environ=environ)
+    specs = triton_specs(given, layout, 0)
+    assert [(spec.name, dict(spec.given)) for spec in specs] == [
+        ("triton-0", {"llm": 7100}), ("triton-1", {"llm": 7101}), ("triton-2", {"llm": 7102}),
+    ]  # fmt: skip
+    for spec in specs:
+        assert spec.command({"metrics": 6, "llm": 7}).env["OMP_NUM_THREADS"] == "2"
+        assert spec.more_metrics == (("llm", "/metrics"),)
+    alone = {folder.name for folder in (layout.of("triton-2") / "repository").iterdir()}
+    assert alone == {"llm"}, "the third is there for the language model"
+    assert {"llm", "embed", "embed_e5"} <= {one.name for one in (layout.of("triton-1") / "repository").iterdir()}
+    orchestrator = next(spec for spec in python_specs(given, layout) if spec.service == "orchestrator")
+    env = orchestrator.command({"grpc": 5, "metrics": 6}).env
+    sockets = [str(spec.socket) for spec in specs]
+    assert env["HEADWORKS_ORCHESTRATOR_LLM_TARGET"] == f"unix:{','.join(sockets)}"
+    assert env["HEADWORKS_ORCHESTRATOR_TRITON_TARGET"] == f"unix:{','.join(sockets[:2])}"
+    assert set(given_ports(given)) >= {7100, 7101, 7102}
+    limits = models.start_limits(given, Limits(ready=10)).ready
+    assert limits > models.start_limits(options(tmp_path, environ=environ, replicas={"triton": 3}), Limits()).ready
+
+
+def test_replicas_of_a_language_model_want_one(tmp_path: Path) -> None:
+    with pytest.raises(BadOptions, match="name one with --llm"):
+        models.with_llm(options(tmp_path, replicas={"llm": 2}))
+    assert len(triton_specs(options(tmp_path, replicas={"llm": 2}), Layout(tmp_path), 0)) == 1
+
+
 def test_the_private_key_is_named_to_the_gateway_alone(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     for spec in python_specs(options(tmp_path), layout):
