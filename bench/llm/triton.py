@@ -5,7 +5,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,16 @@ def _request(body: bytes) -> Generate:
 
 @contextmanager
 def serving(engine: Engine, say: Callable[[str], None]) -> Iterator[Triton]:
+    """A new Triton with the engine, stopped at the end. Raises BenchError where it does not start."""
+    settings = ModelsSettings.model_validate({"llm": str(engine.model), **engine.models})
+    with started(settings, engine.environment, say) as one:
+        yield one
+
+
+@contextmanager
+def started(
+    settings: ModelsSettings, environment: Mapping[str, str], say: Callable[[str], None], llm_alone: bool = False
+) -> Iterator[Triton]:
     """A new Triton, stopped at the end. Raises BenchError where it does not start, with what it said."""
     with (
         closing(PortBook()) as book,
@@ -97,18 +107,17 @@ def serving(engine: Engine, say: Callable[[str], None]) -> Iterator[Triton]:
         (Path(folder) / "triton.log").open("wb") as log,
     ):
         listen = triton.Listen(grpc=book.take(), metrics=book.take())
-        settings = ModelsSettings.model_validate({"llm": str(engine.model), **engine.models})
-        command = triton.prepare(Path(folder) / "data", listen, settings)
+        command = triton.prepare(Path(folder) / "data", listen, settings, llm_alone=llm_alone)
         say(f"starting Triton at port {listen.grpc}")
         process = subprocess.Popen(
             command.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**command.env, **engine.environment},
+            env={**command.env, **environment},
         )  # fmt: skip
         try:
-            started = time.monotonic()
+            began = time.monotonic()
             url = listen.target
             asyncio.run(_wait_ready(process, url, Path(log.name)))
-            say(f"Triton is ready at {url} after {time.monotonic() - started:.1f} s")
+            say(f"Triton is ready at {url} after {time.monotonic() - began:.1f} s")
             yield Triton(url, process.pid)
         finally:
             stop(process)

@@ -12,9 +12,11 @@ from services.llm.routing import metrics
 from services.llm.routing.prefixes import NONE, Prefix, prefix_of
 from services.llm.routing.target import Target
 
-AHEAD, SHARE_AHEAD = 4, 0.25
+AHEAD, SHARE_AHEAD = 2, 0.25
 """How much busier than the least busy one a target may be that was sent the prompt's beginning: by so many calls, or
 by this share."""
+AHEAD_NEW = 1
+"""The same for a prompt that none was sent: all that is won is that processes choose alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +92,14 @@ class Choice:
         if not prefix.blocks:
             self._count("short")
             return self._better(among)
-        loads = [one.target.load(one.weight) for one in among]
-        least = min(loads)
-        free = [
-            one for one, load in zip(among, loads, strict=True)
-            if load <= least + max(AHEAD / one.weight, least * SHARE_AHEAD)
-        ]  # fmt: skip
         shared = {one.target.name: one.target.prefixes.shared(prefix.blocks) for one in among}
-        most, longest = max(shared.values()), max(shared[one.target.name] for one in free)
-        self._count("new" if most < prefix.least else "busy" if longest < most else "shared")
-        if longest < prefix.least:
-            return min(free, key=lambda one: prefix.distance(one.target.name, one.weight))
+        most = max(shared.values())
+        if most < prefix.least:
+            self._count("new")
+            return min(_free(among, AHEAD_NEW), key=lambda one: prefix.distance(one.target.name, one.weight))
+        free = _free(among, AHEAD)
+        longest = max(shared[one.target.name] for one in free)
+        self._count("busy" if longest < most else "shared")
         return self._better([one for one in free if shared[one.target.name] == longest])
 
     def _count(self, outcome: str) -> None:
@@ -116,6 +115,14 @@ class Choice:
             others = [one for one in among if one is not first]
             (second,) = self._chance.choices(others, [one.weight for one in others])
         return min(first, second, key=lambda one: one.target.load(one.weight))
+
+
+def _free(among: list[Weighed], ahead: int) -> list[Weighed]:
+    """Those that are not much busier than the least busy one."""
+    loads = [one.target.load(one.weight) for one in among]
+    least = min(loads)
+    bounds = (least + max(ahead / one.weight, least * SHARE_AHEAD) for one in among)
+    return [one for one, load, bound in zip(among, loads, bounds, strict=True) if load <= bound]
 
 
 def _length(one: Weighed) -> float:

@@ -13,7 +13,7 @@ from services.llm.catalogue.route import Balance, RouteSpec, TargetSpec
 from services.llm.chat import Declaration, Message, Role
 from services.llm.faults import Fault
 from services.llm.needs import Needs
-from services.llm.routing.choice import AHEAD, Choice, Weighed
+from services.llm.routing.choice import AHEAD, AHEAD_NEW, Choice, Weighed
 from services.llm.routing.prefixes import BLOCK, KEPT, LONGEST, SentPrefixes, prefix_of, reading_order
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
@@ -143,6 +143,16 @@ def test_those_who_know_nothing_of_one_another_choose_the_same() -> None:
     names = [one.name for one in first if one]
     assert names == [one.name for one in second if one]
     assert min(Counter(names).values()) > 40, "and all have their share"
+
+
+def test_a_new_prompt_goes_nowhere_that_is_busier() -> None:
+    made = targets()
+    new = [session(f"caller {number}", 1, f"{number} " * 600) for number in range(40)]
+    for one in new:
+        target = choice_of(made).of(one)
+        assert target is not None
+        target.in_flight += 1
+        assert abs(made[0].in_flight - made[1].in_flight) <= AHEAD_NEW + 1 + 0.25 * made[0].in_flight
 
 
 def test_new_prompts_are_shared_by_weight() -> None:

@@ -1,0 +1,1 @@
+"""Prefix-aware balancing over two replicas of a language model, beside round robin and balancing by load."""
