@@ -142,6 +142,7 @@ def _model_routed(message: event_pb.RunEvent, body: ModelRouted) -> None:
                 for one in report.failed
             ],
             hedged=report.hedged,
+            resumed=report.resumed,
         )
     )
 

@@ -599,12 +599,15 @@ class ModelRouted(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     HEDGED_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     """The route's name."""
     target: _builtins.str
     """The model that answers."""
     hedged: _builtins.bool
     """Another model was asked as well, since the first one was slow."""
+    resumed: _builtins.bool
+    """It goes on with an answer that the last of those that failed had begun."""
     @_builtins.property
     def failed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteAttempt]:
         """The attempts before it, in order."""
@@ -616,10 +619,11 @@ class ModelRouted(_message.Message):
         target: _builtins.str = ...,
         failed: _abc.Iterable[Global___RouteAttempt] | None = ...,
         hedged: _builtins.bool = ...,
+        resumed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "hedged", b"hedged", "route", b"route", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "hedged", b"hedged", "resumed", b"resumed", "route", b"route", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
