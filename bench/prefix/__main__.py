@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
     made.add_argument("--callers", type=positive, default=4, help="turns under way at once (4)")
     made.add_argument("--turns", type=positive, default=4, help="of each conversation (4)")
     made.add_argument("--threads", type=positive, default=1, help="of each replica (1)")
-    made.add_argument("--cache", type=float, default=0.3, metavar="GIB", help="KV cache of each replica (0.3)")
+    made.add_argument("--cache", type=float, default=0.2, metavar="GIB", help="KV cache of each replica (0.2)")
     return made.parse_args()
 
 
