@@ -56,7 +56,8 @@ class Choice:
         lengths = {one.target.entry.context_length for one in targets}
         self._lengths_differ = len(lengths) > 1
         self._by_prefix = balance is Balance.PREFIX and len(targets) > 1
-        self._route = route
+        outcomes = ("shared", "busy", "new", "short") if self._by_prefix else ()
+        self._chosen = {outcome: metrics.PREFIXES.labels(route, outcome) for outcome in outcomes}
 
     def of(self, needs: Needs, apart: Collection[Target] = (), longer_than: int = 0) -> Target | None:
         """A target whose breaker lets a call through, none of those `apart`; None where there is none. With
@@ -90,20 +91,19 @@ class Choice:
         if not self._by_prefix:
             return self._better(among)
         if not prefix.blocks:
-            self._count("short")
+            self._chosen["short"].inc()
             return self._better(among)
+        if on_trial := [one for one in among if one.target.breaker.open]:
+            return on_trial[0]  # it has forgotten all, and might never be asked again
         shared = {one.target.name: one.target.prefixes.shared(prefix.blocks) for one in among}
         most = max(shared.values())
         if most < prefix.least:
-            self._count("new")
+            self._chosen["new"].inc()
             return min(_free(among, AHEAD_NEW), key=lambda one: prefix.distance(one.target.name, one.weight))
         free = _free(among, AHEAD)
         longest = max(shared[one.target.name] for one in free)
-        self._count("busy" if longest < most else "shared")
+        self._chosen["busy" if longest < most else "shared"].inc()
         return self._better([one for one in free if shared[one.target.name] == longest])
-
-    def _count(self, outcome: str) -> None:
-        metrics.PREFIXES.labels(self._route, outcome).inc()
 
     def _better(self, among: list[Weighed]) -> Weighed:
         """The power of two choices: of two that are drawn by weight the one with the lower load."""

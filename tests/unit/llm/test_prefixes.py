@@ -186,6 +186,21 @@ def test_a_target_that_fails_is_not_asked_and_has_forgotten() -> None:
     assert len(a.prefixes) == 0
 
 
+def test_a_target_that_has_come_back_has_its_trial_however_little_it_knows() -> None:
+    now = 100.0
+    a, b = made = [Target(replace(ENTRY, name=name), lambda: now) for name in "ab"]
+    choice = choice_of(made)
+    b.prefixes.add(blocks(session("x", 3)))
+    for _ in range(5):
+        a.failed(Fault.CONNECT)
+    assert choice.of(session("x", 3)) is b
+    now += 1.1
+    assert choice.of(session("x", 3)) is a
+    assert choice.of(session("x", 3)) is b, "one call at a time"
+    a.begun(0.1)
+    assert not a.breaker.open
+
+
 def test_the_nearer_order_goes_before_the_longer_prefix() -> None:
     a, b = targets()
     b.prefixes.add(blocks(session("x", 3)))
