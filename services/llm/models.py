@@ -11,6 +11,8 @@ from services.llm.catalogue.file import CatalogueFile, Secret, key_of
 from services.llm.catalogue.route import RouteSpec
 from services.llm.client import HttpClient
 from services.llm.concurrency import ConcurrencyLimit
+from services.llm.difficulty.classifier import BadClassifier
+from services.llm.difficulty.judge import TextEmbedder, judge_of
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Generator
 from services.llm.handle import BareHandle, BoundedGenerator, ModelHandle
@@ -62,14 +64,19 @@ class Catalogue:
 
 class ModelFactory:
     """Makes the handles of entries, and of routes over those that were made before. `others` make the generators of
-    engines that are not upstreams."""
+    engines that are not upstreams; `embedder` embeds questions for routes that judge them."""
 
     def __init__(
-        self, client: HttpClient, secret: Secret, others: Mapping[EngineKind, MakeGenerator] | None = None
+        self,
+        client: HttpClient,
+        secret: Secret,
+        others: Mapping[EngineKind, MakeGenerator] | None = None,
+        embedder: TextEmbedder | None = None,
     ) -> None:
         self._client = client
         self._secret = secret
         self._others = others or {}
+        self._embedder = embedder
         self._generators: dict[str, Generator] = {}
         self._bare: dict[str, BareHandle] = {}
         self._targets: dict[str, Target] = {}
@@ -120,7 +127,11 @@ class ModelFactory:
                 raise file.BadCatalogue(f"route {spec.name!r}: there is no model {target.model!r}")
         targets = {target.model: entries[target.model] for target in spec.targets}
         weighed = [Weighed(self._target(targets[one.model]), one.weight, one.order) for one in spec.targets]
-        route = Route(spec, spec.entry(targets), weighed)
+        try:
+            judge = judge_of(spec.name, spec.difficulty, self._embedder) if spec.difficulty else None
+        except BadClassifier as error:
+            raise file.BadCatalogue(f"route {spec.name!r}: difficulty: {error}") from error
+        route = Route(spec, spec.entry(targets), weighed, judge=judge)
         route.on_retry = RETRIES.labels(spec.name).inc
         return route, targets
 

@@ -1,6 +1,6 @@
 """What a call needs of the model that answers it. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.llm.catalogue.entry import Capability
@@ -11,13 +11,16 @@ from services.llm.chat import Priority
 class Needs:
     """What a call needs of a target. `tokens` counts the prompt and the least answer; it is called only where it
     matters. `tenant`: whose turn it is where calls wait for a place, interactive ones ahead of batch ones.
-    `whole`: the answer begins when it is done."""
+    `whole`: the answer begins when it is done. `said`: the user's last two messages, for routes that judge how hard
+    they are. `prefer`: targets that are asked before all others, the first that can be."""
 
     capabilities: frozenset[Capability] = frozenset()
     tokens: Callable[[], int] = lambda: 0
     priority: Priority = Priority.INTERACTIVE
     tenant: str = ""
     whole: bool = False
+    said: Callable[[], Sequence[str]] = tuple
+    prefer: tuple[str, ...] = ()
 
 
 NOTHING = Needs()

@@ -45,6 +45,10 @@ class Choice:
         """A target whose breaker lets a call through, none of those `apart`; None where there is none. With
         `longer_than` its context has more tokens than that."""
         able = [one for one in self.able(needs, longer_than) if one.target not in apart and one.target.ready]
+        for name in needs.prefer:
+            preferred = next((one.target for one in able if one.target.name == name), None)
+            if preferred is not None and preferred.breaker.admits():
+                return preferred
         while able:
             nearest = [one for one in able if one.order == able[0].order]
             one = nearest[0] if len(nearest) == 1 else self._better(nearest)

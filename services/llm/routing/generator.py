@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from services.llm.catalogue.entry import Capability
-from services.llm.chat import Declaration, Form, Message
+from services.llm.chat import Declaration, Form, Message, Role
 from services.llm.generation import Generation, Generator, Lost, Routed, Said
 from services.llm.needs import Needs
 from services.llm.routing.route import Route
@@ -99,4 +99,10 @@ def _needs(generation: Generation) -> Needs:
         capabilities.add(Capability.TOOLS)
     if generation.response_format.form is not Form.TEXT:
         capabilities.add(Capability.JSON_SCHEMA)
-    return Needs(frozenset(capabilities), lambda: estimate_generation(generation) + 1)
+    call = current_or_none()
+    return Needs(
+        frozenset(capabilities),
+        lambda: estimate_generation(generation) + 1,
+        tenant=call.identity.tenant if call is not None and call.identity is not None else "",
+        said=lambda: [one.content for one in generation.messages if one.role is Role.USER][-2:],
+    )

@@ -13,10 +13,11 @@ from prometheus_client import Counter
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.catalogue.route import RouteSpec, TargetSpec
 from services.llm.concurrency import ModelBusy, watch_waiting
+from services.llm.difficulty.judge import DifficultyJudge
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
 from services.llm.faults import REMEDIES, Fault, Remedy
 from services.llm.needs import Needs
-from services.llm.route_report import Attempt, RouteReport, TargetHealth
+from services.llm.route_report import Attempt, Difficulty, RouteReport, TargetHealth
 from services.llm.routing import metrics
 from services.llm.routing.allowance import Allowance
 from services.llm.routing.choice import Choice, Weighed
@@ -60,14 +61,23 @@ OWN_ATTEMPTS = 3
 
 
 class Route:
-    """The targets of a name. `own`: it is a model that stands for itself, which is asked whatever its breaker says."""
+    """The targets of a name. `own`: it is a model that stands for itself, which is asked whatever its breaker says.
+    `judge`: whether the small or the large one of two targets is asked first."""
 
-    def __init__(self, spec: RouteSpec, entry: CatalogueEntry, targets: list[Weighed], own: bool = False) -> None:
+    def __init__(
+        self,
+        spec: RouteSpec,
+        entry: CatalogueEntry,
+        targets: list[Weighed],
+        own: bool = False,
+        judge: DifficultyJudge | None = None,
+    ) -> None:
         self.spec = spec
         self.entry = entry
         self.targets = targets
         self.on_retry: Callable[[], None] = lambda: None
         self._own = own
+        self._judge = judge
         self._choice = Choice(targets)
         self._counters: dict[tuple[str, str], Counter] = {}
         self._by_name = {one.target.name: one.target for one in targets}
@@ -102,12 +112,16 @@ class Route:
         failed: list[Attempt] = []
         apart: dict[Target, bool] = {}
         pause = FIRST_PAUSE
+        difficulty: Difficulty | None = None
+        if self._judge is not None:
+            needs, difficulty = await self._judge.prefer(needs)
+            metrics.JUDGED.labels(self.entry.name, needs.prefer[0], difficulty.why).inc()
         target = self._first(needs)
         while True:
             started = time.monotonic()
             try:
                 answer, answering, hedged = await self._asked(begin, target, needs, apart)
-                return answer, RouteReport(self.entry.name, answering.name, tuple(failed), hedged)
+                return answer, RouteReport(self.entry.name, answering.name, tuple(failed), hedged, difficulty)
             except DomainError as error:
                 fault = fault_of(error)
                 failed.append(Attempt(target.name, fault, time.monotonic() - started))
