@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.brief import counted
+from cli.edge import Edge, find_edge
 from cli.errors import FAILURE, USAGE, CliError, interrupted
 from cli.files import append, read_text
 from cli.options import MeshOptions, on_mesh
@@ -22,7 +23,7 @@ SCORERS = ("exact", "contains", "number", "f1")
 ATTEMPTS, PAUSE, LONGEST_PAUSE = 5, 0.5, 10.0
 AGAIN = (429, 502, 503, 504)
 SHOWN = 5
-MILLION = 1e6
+NANOS, MILLION = 1e9, 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def label(
     tasks = _tasks(file, scorer)
     done = _done(out)
     left = [task for task in tasks if task.question not in done]
-    run = _Run(on, (small, large), out, system, max_tokens, _prices(on, (small, large)))
+    targets = {name: _price(on, name) for name in (small, large)}
+    run = Labelling(find_edge(on.data, on.edge, on.key), on.timeout, targets, out, system, max_tokens, on.as_json)
     try:
         asyncio.run(run.all(left, concurrency))
     except KeyboardInterrupt as stop:
@@ -87,22 +89,21 @@ def label(
     return FAILURE if run.failed else 0
 
 
-class _Run:
-    """Asks, scores and writes; each line is on the disk before the next question is begun."""
+class Labelling:
+    """Asks, scores and writes; each line is on the disk before the next question is begun. `targets`: the prices of
+    each, of a million tokens read and written; `timeout`: seconds for one answer."""
 
     def __init__(
-        self, on: MeshOptions, targets: Sequence[str], out: Path, system: str, max_tokens: int,
-        prices: Mapping[str, tuple[float, float]],
+        self, edge: Edge, timeout: float, targets: Mapping[str, tuple[float, float]], out: Path, system: str = "",
+        max_tokens: int = 512, quiet: bool = False,
     ) -> None:  # fmt: skip
-        from cli.edge import find_edge
-
-        self._edge = find_edge(on.data, on.edge, on.key)
-        self._on = on
+        self._edge = edge
+        self._timeout = timeout
         self._targets = targets
         self._out = out
         self._system = system
         self._max_tokens = max_tokens
-        self._prices = prices
+        self._quiet = quiet
         self._sums = dict.fromkeys(targets, 0.0)
         self.written = 0
         self.failed: list[str] = []
@@ -112,7 +113,7 @@ class _Run:
         return {target: round(total / max(self.written, 1), 4) for target, total in self._sums.items()}
 
     async def all(self, tasks: Sequence[Task], concurrency: int) -> None:
-        """Raises CliError where the first questions all fail: then nothing is well."""
+        """Ask all, unless the first ones all fail: then nothing is well."""
         waiting = iter(tasks)
         async with self._client() as client, asyncio.TaskGroup() as group:
             for _ in range(concurrency):
@@ -162,7 +163,7 @@ class _Run:
         for target, (answer, usage) in zip(self._targets, answers, strict=True):
             scores[target] = round(BY_NAME[task.scorer](answer, task.reference), 4)
             said[target] = answer
-            read, written = self._prices[target]
+            read, written = self._targets[target]
             costs[target] = (
                 read * usage.get("prompt_tokens", 0) + written * usage.get("completion_tokens", 0)
             ) / MILLION  # fmt: skip
@@ -175,7 +176,7 @@ class _Run:
         self.written += 1
 
     def _progress(self, total: int) -> None:
-        if not self._on.as_json and (self.written % 50 == 0 or self.written == total):
+        if not self._quiet and (self.written % 50 == 0 or self.written == total):
             averages = ", ".join(f"{target} {average:.3f}" for target, average in self.averages.items())
             click.echo(f"{self.written} of {total}: {averages}", err=True)
 
@@ -190,7 +191,7 @@ class _Run:
         verify: Any = ssl.create_default_context(cafile=str(edge.ca)) if edge.ca else True
         headers = {"authorization": f"Bearer {edge.key}", "cache-control": "no-store"}
         return httpx.AsyncClient(
-            base_url=edge.url, headers=headers, timeout=self._on.timeout, verify=verify,
+            base_url=edge.url, headers=headers, timeout=self._timeout, verify=verify,
             trust_env=not proxies.is_local(edge.target),
         )  # fmt: skip
 
@@ -202,16 +203,15 @@ def _message(response: "httpx.Response") -> str:
         return f"HTTP {response.status_code}"
 
 
-def _prices(on: MeshOptions, targets: Sequence[str]) -> dict[str, tuple[float, float]]:
+def _price(on: MeshOptions, target: str) -> tuple[float, float]:
     """Of a million tokens, read and written. Raises CliError for a target that there is not."""
     from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 
     with on.client() as client:
         models = {one.id: one for one in client.orchestrator.ListModels(pb.ListModelsRequest()).models}
-    for target in targets:
-        if target not in models:
-            raise CliError(f"there is no model {target!r}; see `headworks models`")
-    return {name: (models[name].input_price_nanos / 1e9, models[name].output_price_nanos / 1e9) for name in targets}
+    if target not in models:
+        raise CliError(f"there is no model {target!r}; see `headworks models`")
+    return models[target].input_price_nanos / NANOS, models[target].output_price_nanos / NANOS
 
 
 def _tasks(file: Path, scorer: str) -> list[Task]:

@@ -93,7 +93,7 @@ def evaluate(
     abstained = np.array([bool(why) for why in classifier.abstains(estimate)])
     difficulty = np.where(abstained, np.inf, estimate.difficulty)
     heuristic = np.array([figures_of(question).difficulty for question in questions])
-    trial = _Trial(scores_of(own).astype(np.float64), costs_of(own).astype(np.float64))
+    trial = Trial(scores_of(own).astype(np.float64), costs_of(own).astype(np.float64))
     at = classifier.threshold(cost if cost is not None else 0.5) if threshold is None else threshold
     by_heuristic = classifier.threshold(cost if cost is not None else 0.5, heuristic=True)
     routed = difficulty > at
@@ -119,7 +119,7 @@ def evaluate(
     )  # fmt: skip
 
 
-class _Trial:
+class Trial:
     """Choices between two targets on questions of which all is known: `scores` and `costs` [n, 2]."""
 
     def __init__(self, scores: npt.NDArray[np.float64], costs: npt.NDArray[np.float64]) -> None:
