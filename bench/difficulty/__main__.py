@@ -119,9 +119,11 @@ def _label(mesh: Mesh, folder: Path, asked: Sequence[Asked], scores: Path) -> No
     file = folder / "questions.jsonl"
     lines = ({"question": one.question, "reference": one.reference, "scorer": one.scorer} for one in asked)
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    command: list[str | Path] = [Path(sys.executable).with_name("headworks"), "routes", "label", file, "--small", SMALL, "--large", LARGE,
-               "--out", scores, "--system", SYSTEM, "--max-tokens", str(MOST_TOKENS), "--concurrency", "16",
-               "--data", mesh.layout.root]  # fmt: skip
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("headworks"), "routes", "label", file, "--small", SMALL, "--large", LARGE,
+        "--out", scores, "--system", SYSTEM, "--max-tokens", str(MOST_TOKENS), "--concurrency", "16",
+        "--data", mesh.layout.root,
+    ]  # fmt: skip
     if subprocess.run(command, check=False).returncode:
         raise BenchError("`headworks routes label` failed: see above")
 
