@@ -47,12 +47,14 @@ class Difficulty:
 @dataclass(frozen=True, slots=True)
 class RouteReport:
     """`target`: the model that answers. `failed`: those that were asked before it. `hedged`: another one was asked as
-    well, which was slower. `difficulty`: by which the first target was chosen, where the route goes by that."""
+    well, which was slower. `resumed`: it goes on with an answer that the last of those had begun. `difficulty`: by
+    which the first target was chosen, where the route goes by that."""
 
     route: str
     target: str
     failed: tuple[Attempt, ...] = ()
     hedged: bool = False
+    resumed: bool = False
     difficulty: Difficulty | None = None
 
     @property
@@ -60,6 +62,7 @@ class RouteReport:
         """Such as "steady; target=small; failed=east:overload,west:connect; hedged"."""
         failed = ",".join(f"{one.target}:{one.fault}" for one in self.failed)
         parts = [self.route, f"target={self.target}", f"failed={failed}" * bool(failed), "hedged" * self.hedged]
+        parts += ["resumed"] * self.resumed
         if (judged := self.difficulty) is not None:
             why = f"abstained={judged.abstained}" * bool(judged.abstained)
             parts += [f"difficulty={judged.value:.2f}", f"by={judged.by}", why, "explored" * judged.explored]
@@ -69,8 +72,9 @@ class RouteReport:
     def json(self) -> dict[str, Any]:
         """As `headworks.route` of an answer has it."""
         failed = [{"target": one.target, "fault": one.fault, "seconds": round(one.seconds, 4)} for one in self.failed]
-        judged = {} if self.difficulty is None else {"difficulty": self.difficulty.json}
-        return {"name": self.route, "target": self.target, "failed": failed, "hedged": self.hedged} | judged
+        told = {"name": self.route, "target": self.target, "failed": failed, "hedged": self.hedged}
+        told |= {} if self.difficulty is None else {"difficulty": self.difficulty.json}
+        return {**told, "resumed": True} if self.resumed else told
 
 
 @dataclass(frozen=True, slots=True)

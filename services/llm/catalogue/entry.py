@@ -62,7 +62,7 @@ class CatalogueEntry:
     generation. `concurrency` generations at once, and `bare_concurrency` of those that the gateway asks for by
     itself (0: any number), `queue` more may wait, `queue_seconds` at most. `connections` bounds those of agents to
     an upstream, `connect_seconds`, `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin
-    the answer, and between two parts of it.
+    the answer, and between two parts of it. `continues`: it goes on from a beginning of its answer.
     """
 
     name: str
@@ -96,6 +96,7 @@ class CatalogueEntry:
     first_byte_seconds: float = 120
     idle_seconds: float = 60
     breaker: BreakerSpec = BreakerSpec()
+    continues: bool = False
 
     @property
     def upstream(self) -> bool:

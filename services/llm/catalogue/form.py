@@ -30,7 +30,7 @@ _CAPABLE = {
     EngineKind.GEMINI: frozenset((Capability.TOOLS, Capability.JSON_SCHEMA)),
 }
 _AWS_REGION = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
-_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes")
+_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes", "continues")
 
 
 def _usable_url(url: str) -> str:
@@ -117,6 +117,7 @@ class ModelForm(Strict):
     first_byte_seconds: float = Field(120, gt=0)
     idle_seconds: float = Field(60, gt=0)
     breaker: BreakerForm = BreakerForm()
+    continues: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -234,6 +235,7 @@ class RouteForm(Strict):
     whole_answer_seconds: float = Field(120, gt=0)
     faults: dict[Fault, Remedy] = {}
     hedge: HedgeForm | None = None
+    resume: bool = False
     difficulty: DifficultyForm | None = None
 
     @field_validator("faults")
@@ -269,6 +271,7 @@ class RouteForm(Strict):
             self.whole_answer_seconds,
             self.faults,
             HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
+            self.resume,
             self.difficulty.spec(folder) if self.difficulty else None,
         )
 

@@ -106,6 +106,8 @@ BAD = [
     ("models:\n  - {name: b, generator: openai, base_url: 'ftp://x'}\n", 2, "models[0].base_url"),
     ("models:\n  - {name: b, generator: triton, base_url: 'http://x'}\n", 2, "goes with an upstream"),
     ("models:\n  - {name: b, generator: bedrock, base_url: 'https://x.example'}\n", 2, "names no region of AWS"),
+    ("models:\n  - {name: b, generator: triton, continues: true}\n", 2, "goes with an upstream"),
+    (HEAD + "routes:\n  - {name: r, resume: true, targets: [{model: a}]}\n", 6, "none of its targets `continues`"),
     (HEAD + "    region: eu-central-1\n", 2, "goes with `generator: bedrock`"),
     ("models:\n  - {name: b, generator: ollama, base_url: 'http://h:11434/v1'}\n", 2, "with no /v1"),
 ]

@@ -158,6 +158,7 @@ def _route(routed: event_pb.ModelRouted) -> Json:
             for one in routed.failed
         ),
         routed.hedged,
+        routed.resumed,
         _difficulty(routed.difficulty) if routed.HasField("difficulty") else None,
     ).json
 
