@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from services.llm.difficulty.words import HARD, HARD_WITHOUT_SPACES, WHY, WHY_WITHOUT_SPACES, matcher
 
-LONGEST = 4_000
-"""Characters that are looked at: of a longer text its first and last halves of so many."""
-SHORT = 60
+LONGEST = 2_000
+"""Characters that are looked at, about as many as an embedder reads: of a longer text the two ends."""
+SHORT = 80
 """A message of fewer characters that is not the first is judged together with the one before."""
 NAMES = (
     "length", "numbers", "digits", "operators", "code", "questions", "parts", "hard_words", "why_words",
@@ -19,9 +19,9 @@ NAMES = (
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _OPERATOR = re.compile(r"(?<=[\d\s)])[-+*/×÷^%=](?=[\s\d(])|√|∑|∫|\bmod\b")
 _QUESTION = re.compile(r"[?？؟]+")
-_PART = re.compile(r"^\s*(?:[-*•]|\(?[0-9a-z]{1,2}[.)])\s", re.MULTILINE)
+_PART = re.compile(r"^[ \t]*(?:[-*•]|\(?[0-9a-z]{1,2}[.)])\s", re.MULTILINE)
 _CODE = re.compile(
-    r"```|^\s{2,}\S.*[;{}:]$|[\w\])]\((?:[^)\n]{0,80})\)\s*[;{:]"
+    r"```|^[ \t]{2,}\S.*[;{}:]$|[\w\])]\((?:[^)\n]{0,80})\)\s*[;{:]"
     r"|\b(?:def|function|class|import|SELECT|public static|const|#include|Traceback|stack trace|regex)\b\s*[\w(*\"'<.]",
     re.MULTILINE,
 )

@@ -57,7 +57,7 @@ def test_the_figures_have_names() -> None:
         (["  "], ""),
         (["Why?"], "Why?"),
         (["Prove it.", "And now for 17?"], "Prove it.\nAnd now for 17?"),
-        (["Prove it.", "x" * 60], "x" * 60),
+        (["Prove it.", "x" * 80], "x" * 80),
         (["first", "second", "third"], "second\nthird"),
         (["Describe this.", ""], "Describe this."),
     ],

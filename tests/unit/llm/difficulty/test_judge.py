@@ -62,7 +62,7 @@ async def test_nothing_said_goes_to_the_large_one() -> None:
 async def test_the_classifier_decides_by_the_last_message() -> None:
     judge = DifficultyJudge("r", TRAINED, {"": OWN}, Embedder())
     target, why = await decided(
-        judge, "hard thing", "easy thing that is long enough to be a question of its own, surely"
+        judge, "hard thing", "easy thing that is long enough to be a question of its own, and no more than that surely"
     )
     assert (target, why.by, why.abstained) == ("small", JudgedBy.CLASSIFIER, "")
     target, why = await decided(judge, "hard thing")
