@@ -88,9 +88,9 @@ class Classifier:
         return Estimate(scores, cosines.max(axis=1), gap)
 
     def abstains(self, estimate: Estimate) -> list[str]:
-        """Of each question: "far", "disagree", or nothing where the difficulty is gone by."""
-        pairs = zip(estimate.nearest, estimate.gap, strict=True)
-        return ["far" if near < self.floor else "disagree" if gap > self.apart else "" for near, gap in pairs]
+        """Of each question: "far", "disagree", or nothing where the difficulty is gone by. What is no number is far."""
+        near, agrees = estimate.nearest >= self.floor, estimate.gap <= self.apart
+        return [("" if one else "disagree") if other else "far" for one, other in zip(agrees, near, strict=True)]
 
     def threshold(self, cost: float, *, heuristic: bool = False) -> float:
         """The least difficulty over which the large target may be asked, so that answers cost no more than this share

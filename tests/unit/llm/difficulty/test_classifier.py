@@ -43,6 +43,11 @@ def test_it_abstains_where_regression_and_neighbours_are_apart() -> None:
     assert at_odds.abstains(at_odds.estimate(embed(questions), rows_of(questions))) == ["disagree"]
 
 
+def test_it_abstains_from_a_vector_that_is_none() -> None:
+    questions = ["easy thing never seen"]
+    assert OWN.abstains(OWN.estimate(embed(questions) * np.float32("nan"), rows_of(questions))) == ["far"]
+
+
 def test_a_file_gives_the_same_classifier(tmp_path: Path) -> None:
     file = tmp_path / "own.safetensors"
     file.write_bytes(OWN.to_bytes())

@@ -4,6 +4,7 @@ import pytest
 
 from services.llm.difficulty.figures import LONGEST, NAMES, figures_of, question_of
 from services.llm.difficulty.judge import DEFAULT_THRESHOLD
+from services.orchestrator.agents.loop.loop import CLOSE
 
 EASY = [
     "What is the capital of France?",
@@ -60,6 +61,7 @@ def test_the_figures_have_names() -> None:
         (["Prove it.", "x" * 80], "x" * 80),
         (["first", "second", "third"], "second\nthird"),
         (["Describe this.", ""], "Describe this."),
+        (["Prove it.", CLOSE.content], f"Prove it.\n{CLOSE.content}"),
     ],
 )
 def test_a_short_message_is_judged_with_the_one_before(said: list[str], question: str) -> None:
