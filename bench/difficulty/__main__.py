@@ -68,10 +68,11 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headworks-bench-")))
         url = stack.enter_context(large.serving({one.question: one.reference for one in asked}))
         scores = options.scores or folder / "scores.jsonl"
-        if not scores.exists() or len(scores.read_text("utf-8").splitlines()) < len(asked):
+        if _missing(asked, scores):
             with running(None, say, _config(folder, url)) as mesh:
                 _label(mesh, folder, asked, scores)
-        scored = parse(scores.read_text("utf-8"), str(scores), SMALL, LARGE)
+        texts = {one.question.strip() for one in asked}
+        scored = [one for one in parse(scores.read_text("utf-8"), str(scores), SMALL, LARGE) if one.question in texts]
         embed = _embed()
         classifier = train(SMALL, LARGE, MINILM.name, scored, embed)
         found = evaluate(classifier, scored, embed, COST, None)
@@ -112,6 +113,14 @@ def _route(folder: Path, name: str, classifier: Classifier) -> dict[str, Any]:
     targets = [{"model": classifier.small}, {"model": classifier.large}]
     difficulty = {"small": classifier.small, "large": classifier.large, "model": f"{name}.safetensors", "cost": COST}
     return {"name": name, "targets": targets, "difficulty": {**difficulty, "explore": 0}}
+
+
+def _missing(asked: Sequence[Asked], scores: Path) -> bool:
+    """Whether a question has no score yet."""
+    if not scores.exists():
+        return True
+    there = {json.loads(line)["question"] for line in scores.read_text("utf-8").splitlines()}
+    return any(one.question not in there for one in asked)
 
 
 def _label(mesh: Mesh, folder: Path, asked: Sequence[Asked], scores: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.xquad.corpus import Corpus, Question
 
 SEED = 17
-LOOKUPS, SUMS, SPELLINGS = 80, 180, 60
+LOOKUPS, SUMS, SPELLINGS = 60, 120, 40
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 CAPITALS = (
     "France Paris, Germany Berlin, Italy Rome, Spain Madrid, Portugal Lisbon, Austria Vienna, Poland Warsaw, "
@@ -59,10 +59,80 @@ LANGUAGES = (
     "Finland Finnish, Hungary Hungarian, Turkey Turkish, Egypt Arabic, Brazil Portuguese, Mexico Spanish, Argentina "
     "Spanish, Vietnam Vietnamese, Thailand Thai, Iran Persian, Ukraine Ukrainian, England English"
 )
-NEXT = (
-    "Monday Tuesday, Tuesday Wednesday, Wednesday Thursday, Thursday Friday, Friday Saturday, Saturday Sunday, "
-    "Sunday Monday, January February, February March, March April, April May, May June, June July, July August, "
-    "August September, September October, October November, November December"
+SPANISH = (
+    "house casa, water agua, cat gato, dog perro, book libro, friend amigo, day día, night noche, sun sol, moon "
+    "luna, bread pan, milk leche, red rojo, green verde, white blanco, black negro, blue azul, man hombre, woman "
+    "mujer, boy niño, school escuela, street calle, city ciudad, time tiempo, love amor, hand mano, fire fuego, "
+    "door puerta, table mesa, apple manzana, one uno, two dos, three tres, ten diez, fish pescado, sea mar, flower "
+    "flor, king rey, thanks gracias, hello hola"
+)
+CURRENCIES = (
+    "Japan yen, Germany euro, France euro, Italy euro, Spain euro, China yuan, India rupee, Russia ruble, Mexico "
+    "peso, Brazil real, Switzerland franc, Sweden krona, Norway krone, Denmark krone, Poland zloty, Turkey lira, "
+    "Thailand baht, Vietnam dong, Canada dollar, Australia dollar, Ireland euro, Austria euro, Greece euro, "
+    "Portugal euro, Finland euro, Argentina peso, Chile peso, Pakistan rupee, Nepal rupee, Egypt pound"
+)
+GENERAL = (
+    ("What do bees make?", "honey"),
+    ("What do cows give us to drink?", "milk"),
+    ("What is frozen water called?", "ice"),
+    ("What color is the sky on a clear day?", "blue"),
+    ("What color is grass?", "green"),
+    ("What color is snow?", "white"),
+    ("What color is a ripe banana?", "yellow"),
+    ("What color is blood?", "red"),
+    ("What color is coal?", "black"),
+    ("Which planet do we live on?", "Earth"),
+    ("Which star is at the center of our solar system?", "sun"),
+    ("Which planet is known as the red planet?", "Mars"),
+    ("Which is the largest planet of the solar system?", "Jupiter"),
+    ("Which is the largest ocean?", "Pacific"),
+    ("Which is the highest mountain of the world?", "Everest"),
+    ("Who wrote Romeo and Juliet?", "Shakespeare"),
+    ("Who painted the Mona Lisa?", "Leonardo"),
+    ("Who was the first president of the United States?", "Washington"),
+    ("Who developed the theory of relativity?", "Einstein"),
+    ("Who wrote The Origin of Species?", "Darwin"),
+    ("Who discovered penicillin?", "Fleming"),
+    ("Who wrote The Odyssey?", "Homer"),
+    ("Who wrote Don Quixote?", "Cervantes"),
+    ("Which gas do plants take in from the air?", "carbon dioxide"),
+    ("Which gas do we need to breathe?", "oxygen"),
+    ("Which organ pumps blood?", "heart"),
+    ("Which organ do we think with?", "brain"),
+    ("Which organ do we breathe with?", "lungs"),
+    ("Which organs do we see with?", "eyes"),
+    ("Which metal is liquid at room temperature?", "mercury"),
+    ("Which animal is the largest on Earth?", "blue whale"),
+    ("Which animal is the fastest on land?", "cheetah"),
+    ("Which animal is the tallest?", "giraffe"),
+    ("What do caterpillars become?", "butterflies"),
+    ("What is a baby dog called?", "puppy"),
+    ("What is a baby cat called?", "kitten"),
+    ("What is a group of wolves called?", "pack"),
+    ("What is the study of living things called?", "biology"),
+    ("What is the study of the stars called?", "astronomy"),
+    ("What force pulls things to the ground?", "gravity"),
+    ("What instrument shows north?", "compass"),
+    ("What instrument measures temperature?", "thermometer"),
+    ("Which season comes after winter?", "spring"),
+    ("Which season is the coldest?", "winter"),
+    ("Which meal do we eat in the morning?", "breakfast"),
+    ("In which country are the pyramids of Giza?", "Egypt"),
+    ("In which country is the Eiffel Tower?", "France"),
+    ("In which country is the Taj Mahal?", "India"),
+    ("In which city is the Colosseum?", "Rome"),
+    ("In which city is Big Ben?", "London"),
+    ("In which country did pizza begin?", "Italy"),
+    ("In which country did sushi begin?", "Japan"),
+    ("Which sport is played at Wimbledon?", "tennis"),
+    ("Which language has the most native speakers in Brazil?", "Portuguese"),
+    ("Which river flows through Egypt?", "Nile"),
+    ("Which river flows through London?", "Thames"),
+    ("Which ocean is between Europe and America?", "Atlantic"),
+    ("What is the boiling point of water in degrees Celsius?", "100"),
+    ("What is the chemical formula of water?", "H2O"),
+    ("What is table salt made of, sodium and what?", "chloride"),
 )
 SYMBOLS = (
     "hydrogen H, helium He, carbon C, nitrogen N, oxygen O, sodium Na, iron Fe, gold Au, silver Ag, copper Cu, lead "
@@ -97,29 +167,31 @@ def by_kind(asked: Sequence[Asked]) -> Mapping[str, int]:
     return {kind: sum(one.kind == kind for one in asked) for kind in sorted({one.kind for one in asked})}
 
 
+FACTS = (
+    ("capital", "What is the capital of {}?", CAPITALS),
+    ("opposite", 'What is the opposite of "{}"?', OPPOSITES),
+    ("past tense", 'What is the past tense of the verb "{}"?', PAST),
+    ("plural", 'What is the plural of "{}"?', PLURALS),
+    ("continent", "On which continent is {}?", CONTINENTS),
+    ("language", "Which language do most people in {} speak?", LANGUAGES),
+    ("Spanish", 'What is the Spanish word for "{}"?', SPANISH),
+    ("currency", "What is the currency of {}?", CURRENCIES),
+    ("symbol", "What is the chemical symbol of {}?", SYMBOLS),
+)
+
+
 def _facts() -> Iterator[Asked]:
-    for country, capital in _pairs(CAPITALS):
-        yield Asked(f"What is the capital of {country.replace('_', ' ')}?", capital, "contains", "capital")
-    for word, opposite in _pairs(OPPOSITES):
-        yield Asked(f'What is the opposite of "{word}"?', opposite, "contains", "opposite")
-    for verb, past in _pairs(PAST):
-        yield Asked(f'What is the past tense of the verb "{verb}"?', past, "contains", "past tense")
-    for one, many in _pairs(PLURALS):
-        yield Asked(f'What is the plural of "{one}"?', many, "contains", "plural")
-    for country, continent in _pairs(CONTINENTS):
-        yield Asked(f"On which continent is {country}?", continent.replace("_", " "), "contains", "continent")
-    for country, language in _pairs(LANGUAGES):
-        yield Asked(f"Which language do most people in {country} speak?", language, "contains", "language")
-    for day, following in _pairs(NEXT):
-        yield Asked(f"What comes after {day}?", following, "contains", "what comes after")
-    for element, symbol in _pairs(SYMBOLS):
-        yield Asked(f"What is the chemical symbol of {element}?", symbol, "contains", "symbol")
+    for kind, form, pairs in FACTS:
+        for first, second in _pairs(pairs):
+            yield Asked(form.format(first), second, "contains", kind)
+    for question, answer in GENERAL:
+        yield Asked(question, answer, "contains", "general")
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     for pair in text.split(", "):
         first, _, second = pair.partition(" ")
-        yield first, second
+        yield first.replace("_", " "), second.replace("_", " ")
 
 
 def _lookups(corpus: Corpus, chance: random.Random) -> Iterator[Asked]:

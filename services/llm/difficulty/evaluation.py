@@ -107,6 +107,7 @@ def evaluate(
         mine,
         trial.chance("at random, equal cost", routed),
         trial.outcome("by the heuristic alone", heuristic > by_heuristic),
+        trial.outcome("at best, at that cost", trial.best(routed)),
         small,
         large,
     ]
@@ -139,6 +140,15 @@ class Trial:
         got = (1 - share) * self.scores[:, 0] + share * self.scores[:, 1]
         low, high = np.percentile(got[self._samples].mean(axis=1), (2.5, 97.5))
         return Outcome(name, got.mean(), low, high, self._cost(large), 1 - share)
+
+    def best(self, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """What who knows all scores would choose, for no more than this costs: the most score for the money first."""
+        gain, more = self.scores[:, 1] - self.scores[:, 0], np.maximum(self._costs[:, 1] - self._costs[:, 0], 1e-12)
+        order = np.argsort(-gain / more, kind="stable")
+        left = (self._costs[large, 1] - self._costs[large, 0]).sum()
+        chosen = np.zeros(len(gain), bool)
+        chosen[order] = (np.cumsum(more[order]) <= left + 1e-12) & (gain[order] > 0)
+        return chosen
 
     def better(self, large: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
         """How much more is scored than by chance at equal cost, and the interval."""
