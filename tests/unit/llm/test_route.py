@@ -31,7 +31,9 @@ from services.llm.routing.choice import Choice, Weighed
 from services.llm.routing.generator import RoutedGenerator
 from services.llm.routing.route import NoTarget, Route
 from services.llm.routing.target import Target
+from services.runtime.call import Call, enter
 from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
+from services.runtime.identity import Identity
 from tests.fakes.models import ScriptedGenerator, says, turns
 from tests.fakes.serving import until
 
@@ -402,6 +404,34 @@ async def test_an_easy_question_is_sent_to_the_small_target_where_that_can_be_as
         target_of(route, name).breaker.hold(10)
     found, report = await asked(route, Engines(), Needs(said=lambda: [said]))
     assert (found, report.difficulty is not None) == (by, True)
+
+
+async def test_a_preferred_target_on_trial_gets_one_call() -> None:
+    clock = Clock()
+    route = route_of("a", "b", judge=JUDGE, clock=clock)
+    target_of(route, "a").breaker.hold(1)
+    clock.now += 2
+    needs = Needs(said=lambda: ["Hi!"])
+    engines = Engines(a=asyncio.Event())
+    trial = asyncio.create_task(asked(route, engines, needs))
+    await until(lambda: engines.asked == ["a"])
+    assert (await asked(route, engines, needs))[0] == "b"
+    trial.cancel()
+
+
+async def test_the_tenant_of_a_run_has_its_own_judgement() -> None:
+    seen = []
+
+    class Judge(DifficultyJudge):
+        async def prefer(self, needs: Needs) -> tuple[Needs, Difficulty]:
+            seen.append(needs.tenant)
+            return await super().prefer(needs)
+
+    judge = Judge("steady", DifficultySpec("a", "b", explore=0), {}, None)
+    generators = {name: ScriptedGenerator(turns(says("Well."))) for name in "ab"}
+    enter(Call("/x", identity=Identity("acme", "ann")))
+    await anext(RoutedGenerator(route_of("a", "b", judge=judge), generators).generate(Generation((PROOF,))))
+    assert seen == ["acme"]
 
 
 async def test_the_other_one_comes_before_those_that_are_not_judged() -> None:

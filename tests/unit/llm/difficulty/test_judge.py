@@ -106,6 +106,9 @@ async def test_a_bound_on_the_cost_holds_for_the_heuristic_that_stands_in() -> N
     embedder.gone = True
     dear, cheap = (DifficultyJudge("r", replace(SPEC, cost=cost), {"": OWN}, embedder) for cost in (1.0, 0.1))
     assert [(await decided(judge, "easy question number 1"))[0] for judge in (dear, cheap)] == ["large", "small"]
+    # The classifier, which can tell the kinds apart, has a threshold for this cost that no heuristic ever reaches.
+    fair = DifficultyJudge("r", replace(SPEC, cost=0.5), {"": OWN}, embedder)
+    assert fair._thresholds[""][JudgedBy.HEURISTIC] < fair._thresholds[""][JudgedBy.CLASSIFIER]
 
 
 async def test_a_tenant_has_its_own_classifier() -> None:
