@@ -132,14 +132,14 @@ class Trial:
     def outcome(self, name: str, large: npt.NDArray[np.bool_]) -> Outcome:
         got = self._got(large)
         low, high = np.percentile(got[self._samples].mean(axis=1), (2.5, 97.5))
-        return Outcome(name, got.mean(), low, high, self._cost(large), float(1 - large.mean()))
+        return Outcome(name, float(got.mean()), float(low), float(high), self._cost(large), float(1 - large.mean()))
 
     def chance(self, name: str, large: npt.NDArray[np.bool_]) -> Outcome:
         """Of a choice at random that costs the same."""
         share = self._share(large)
         got = (1 - share) * self.scores[:, 0] + share * self.scores[:, 1]
         low, high = np.percentile(got[self._samples].mean(axis=1), (2.5, 97.5))
-        return Outcome(name, got.mean(), low, high, self._cost(large), 1 - share)
+        return Outcome(name, float(got.mean()), float(low), float(high), self._cost(large), 1 - share)
 
     def best(self, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """What who knows all scores would choose, for no more than this costs: the most score for the money first."""
@@ -180,7 +180,7 @@ class Trial:
 def _calibration(target: str, expected: Floats, scores: npt.NDArray[np.float64]) -> Calibration:
     bins = np.minimum((expected * BINS).astype(int), BINS - 1)
     off = [
-        abs(float((expected[own] - scores[own]).mean())) * own.mean()
+        abs(float((expected[own] - scores[own]).mean())) * float(own.mean())
         for number in range(BINS)
         if (own := bins == number).any()
     ]

@@ -416,6 +416,7 @@ async def test_a_preferred_target_on_trial_gets_one_call() -> None:
     trial = asyncio.create_task(asked(route, engines, needs))
     await until(lambda: engines.asked == ["a"])
     assert (await asked(route, engines, needs))[0] == "b"
+    assert engines.asked == ["a", "b"]
     trial.cancel()
 
 
