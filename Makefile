@@ -21,7 +21,7 @@ WORKERS ?= 2
 TESTS := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test clients check breaking format generate googleapis bench bench-gateway bench-cache bench-llm bench-quality bench-ingest bench-settle bench-documents bench-routes bench-prefix bench-scale clean
+.PHONY: help setup llm tiny-llm demo chat up unit integration e2e test clients check breaking format generate googleapis bench bench-gateway bench-cache bench-llm bench-quality bench-ingest bench-settle bench-documents bench-routes bench-prefix bench-difficulty bench-scale clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -136,6 +136,9 @@ bench-routes: setup ## fallback under load, beside LiteLLM's router
 
 bench-prefix: llm ## two replicas of a language model, balanced by prefix, beside round robin
 	@$(BIN)/python -m bench.prefix
+
+bench-difficulty: llm ## routes by difficulty, with SmolLM2 as the small model, beside LiteLLM's routers
+	@$(BIN)/python -m bench.difficulty
 
 bench-scale: setup ## 200,000 passages in one collection: writing, index, memory, searches; half an hour
 	@$(BIN)/python -m bench.scale

@@ -26,6 +26,7 @@ VERBS = {
     "agents": ("runs.agents", "apply, list, compare and delete agents"),
     "sessions": ("runs.sessions", "list, show and delete conversations"),
     "models": ("runs.models", "the models and agents that answer, with their prices; check a catalogue's file"),
+    "routes": ("routes.routes", "train and measure routes that go by difficulty, by scored questions"),
     "tools": ("runs.tools", "check the file that says what agents' tools may reach"),
     "tenants": ("admin.tenants", "make, list, suspend and delete tenants"),
     "projects": ("admin.projects", "make, list and delete projects"),

@@ -153,7 +153,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     agents = Agents(orchestrator, settings.price_seconds)
     cached = CachedRuns(agents, Documents(retrieval))
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds, cached)
-    bare = await open_bare(settings, models, pipeline, resources)
+    bare = await open_bare(settings, models, pipeline, triton, resources)
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     reranker = RerankCalls(pipeline, triton, TimeLimit.of(settings.service, "rerank_seconds", settings.rerank_seconds))
     seal = SecretSeal(private_key)

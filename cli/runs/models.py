@@ -1,7 +1,7 @@
 """`headworks models`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -10,6 +10,9 @@ from cli.brief import counted
 from cli.errors import CliError
 from cli.options import MeshOptions, on_mesh
 from cli.output import print_list
+
+if TYPE_CHECKING:
+    from services.llm.catalogue.route import DifficultySpec
 
 NANOS = 1e9
 COLUMNS = {"model": "id", "kind": "kind", "what it does": "description", "context": "context_length",
@@ -66,7 +69,8 @@ def check(file: Path) -> None:
     """Check a catalogue's FILE without a mesh: every fault is named by its line and field.
 
     Of a file of the older form, the same models in today's form are printed. The variables and the files of keys are
-    not looked at: they are those of the processes that ask the models.
+    not looked at: they are those of the processes that ask the models. The classifiers of routes that go by difficulty
+    are.
 
     \b
     Example:
@@ -78,6 +82,9 @@ def check(file: Path) -> None:
         catalogue = read(file)
     except BadCatalogue as error:
         raise CliError(str(error)) from None
+    for route in catalogue.routes:
+        if route.difficulty is not None:
+            _check_classifiers(file, route.name, route.difficulty)
     if catalogue.rewritten:
         click.echo(f"{file} is of an older form, which will go; in today's form it is", err=True)
         click.echo(catalogue.rewritten, nl=False)
@@ -90,6 +97,17 @@ def check(file: Path) -> None:
     click.echo(f"{file} is right: {models}, {bare} of them bare{routes}, default {catalogue.default or 'none'}")
     if elsewhere:
         click.echo(f"not in the file, so to be served by the mesh itself: {', '.join(sorted(elsewhere))}", err=True)
+
+
+def _check_classifiers(file: Path, route: str, spec: "DifficultySpec") -> None:
+    """Raises CliError."""
+    from services.llm.difficulty.classifier import BadClassifier
+    from services.llm.difficulty.judge import judge_of
+
+    try:
+        judge_of(route, spec, None)
+    except BadClassifier as error:
+        raise CliError(f"{file}: route {route!r}: difficulty: {error}") from None
 
 
 def _list(on: MeshOptions) -> None:

@@ -67,7 +67,17 @@ def routed(event: pb.ModelRouted) -> str:
     failed = [f"{one.target} did not ({one.fault}, {took(seconds(one.duration))})" for one in event.failed]
     hedged = ["another was asked as well"] * event.hedged
     hedged += ["it goes on with the answer that had begun"] * event.resumed
-    return "; ".join([f"the route {event.route} led to {event.target}", *failed, *hedged])
+    judged = [difficulty(event.difficulty)] if event.HasField("difficulty") else []
+    return "; ".join([f"the route {event.route} led to {event.target}", *judged, *failed, *hedged])
+
+
+def difficulty(judged: pb.RouteDifficulty) -> str:
+    """How hard the question was taken to be, and whether that was gone by."""
+    if judged.abstained == "no_text":
+        return "nothing to judge by, so the large one was preferred"
+    why = f", not gone by ({judged.abstained}), so the large one was preferred" if judged.abstained else ""
+    explored = ", the other one preferred to explore" if judged.explored else ""
+    return f"difficulty {judged.value:.2f} by the {judged.by}{why}{explored}"
 
 
 def step(finished: pb.StepFinished) -> str:

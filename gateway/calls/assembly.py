@@ -25,6 +25,7 @@ from gateway.limits.store import KIND as LIMITS
 from gateway.limits.store import LimitStore
 from gateway.settings import GatewaySettings
 from services.llm.client import HttpClient
+from services.llm.difficulty.triton import TritonTextEmbedder
 from services.llm.handle import BareModel
 from services.llm.models import ModelFactory, read_file, share_breakers
 from services.llm.settings import LlmSettings, secret
@@ -49,14 +50,18 @@ async def open_pipeline(
 
 
 async def open_bare(
-    settings: GatewaySettings, models: LlmSettings, pipeline: CallPipeline, resources: AsyncExitStack
+    settings: GatewaySettings,
+    models: LlmSettings,
+    pipeline: CallPipeline,
+    triton: TritonClient,
+    resources: AsyncExitStack,
 ) -> BareCalls:
     """Closed with `resources`. Raises BadCatalogue."""
     client = HttpClient(settings.upstream_connections or models.connections)
     await client.open()
     resources.push_async_callback(client.aclose)
     file = read_file(models, settings.upstreams_file, "HEADWORKS_GATEWAY_UPSTREAMS_FILE")
-    engines = ModelFactory(client, secret)
+    engines = ModelFactory(client, secret, embedder=TritonTextEmbedder(triton, models.difficulty_embed_seconds))
     entries = {entry.name: entry for entry in file.entries}
     bare: dict[str, BareModel] = {name: engines.bare(entry) for name, entry in entries.items() if entry.bare}
     bare |= {route.name: engines.bare_route(route, entries) for route in file.routes if route.bare}

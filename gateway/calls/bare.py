@@ -152,7 +152,7 @@ class _UpstreamCall:
         request = self._request
         needs = Needs(
             request.capabilities, lambda: self._tally.counts.read + 1, request.priority, _tenant(call),
-            whole=not request.stream, prompt=lambda: request.prompt,
+            whole=not request.stream, prompt=lambda: request.prompt, said=request.said,
         )  # fmt: skip
         return self._model.post(request.wire, time_left(call), needs, self._sent)
 

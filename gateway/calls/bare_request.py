@@ -91,6 +91,12 @@ class BareRequest:
         """About how many tokens there are that are no text."""
         return self._found.media
 
+    def said(self) -> list[str]:
+        """What the user's last two messages say."""
+        found = self._found
+        users = [at for message, at in zip(self.body["messages"], found.said, strict=True) if message["role"] == "user"]
+        return ["\n".join(found.leaves[place].text for place in at) for at in users[-2:]]
+
     @property
     def counted(self) -> list[str]:
         """The same as a model reads it: what messages say, the calls in them, what else they have, the tools, the form

@@ -12,6 +12,8 @@ from services.llm.catalogue.file import CatalogueFile, Secret, key_of
 from services.llm.catalogue.route import Balance, RouteSpec, TargetSpec
 from services.llm.client import HttpClient
 from services.llm.concurrency import ConcurrencyLimit
+from services.llm.difficulty.classifier import BadClassifier
+from services.llm.difficulty.judge import TextEmbedder, judge_of
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Generator
 from services.llm.handle import BareHandle, BoundedGenerator, ModelHandle
@@ -64,14 +66,19 @@ class Catalogue:
 
 class ModelFactory:
     """Makes the handles of entries, and of routes over those that were made before. `others` make the generators of
-    engines that are not upstreams."""
+    engines that are not upstreams; `embedder` embeds questions for routes that judge them."""
 
     def __init__(
-        self, client: HttpClient, secret: Secret, others: Mapping[EngineKind, MakeGenerators] | None = None
+        self,
+        client: HttpClient,
+        secret: Secret,
+        others: Mapping[EngineKind, MakeGenerators] | None = None,
+        embedder: TextEmbedder | None = None,
     ) -> None:
         self._client = client
         self._secret = secret
         self._others = others or {}
+        self._embedder = embedder
         self._generators: dict[str, Generator] = {}
         self._bare: dict[str, BareHandle] = {}
         self._targets: dict[str, Target] = {}
@@ -141,8 +148,12 @@ class ModelFactory:
             for target in spec.targets
             for place in self._replicas.get(target.model, (entries[target.model],))
         ]
-        weighed = [Weighed(self._target(place), target.weight, target.order) for target, place in pairs]
-        route = Route(spec, entry or spec.entry(entries), weighed)
+        weighed = [Weighed(self._target(place), target.weight, target.order, target.model) for target, place in pairs]
+        try:
+            judge = judge_of(spec.name, spec.difficulty, self._embedder) if spec.difficulty else None
+        except BadClassifier as error:
+            raise file.BadCatalogue(f"route {spec.name!r}: difficulty: {error}") from error
+        route = Route(spec, entry or spec.entry(entries), weighed, judge=judge)
         route.on_retry = RETRIES.labels(spec.name).inc
         return route, {place.name: place for _, place in pairs}
 

@@ -30,6 +30,12 @@ class LlmSettings(Settings):
         gt=0,
         description="Most connections of a process to all upstreams together; further calls wait for one.",
     )
+    difficulty_embed_seconds: float = Field(
+        0.2,
+        gt=0,
+        description="Longest time that the embedder may take for a question whose difficulty a route judges; beyond "
+        "that the heuristic judges.",
+    )
 
 
 def secret(variable: str) -> str | None:

@@ -17,6 +17,7 @@ from headworks.orchestrator.v1 import (
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from services.llm.client import HttpClient
+from services.llm.difficulty.triton import TritonTextEmbedder
 from services.llm.models import ModelFactory, share_breakers
 from services.llm.settings import LlmSettings, secret
 from services.llm.triton.client import LlmClient
@@ -91,7 +92,8 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
     http = HttpClient(models.connections)
     resources.push_async_callback(http.aclose)
     await http.open()
-    engines = ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llms))
+    embedder = TritonTextEmbedder(triton, models.difficulty_embed_seconds)
+    engines = ModelFactory(http, secret, mesh_engines(settings.answer_threshold, llms), embedder)
     catalogue = open_catalogue(settings, models, engines)
     await share_breakers(models.redis_url, engines, resources)
     database = await open_database(settings.records_url, SCHEMA, settings.records_timeout_seconds, resources)

@@ -15,6 +15,7 @@ from headworks.orchestrator.v1 import tool_pb2
 from headworks.type.v1 import citation_pb2, span_pb2, timing_pb2, usage_pb2
 
 from services.llm.chat import Message
+from services.llm.route_report import Difficulty
 from services.orchestrator.beside import shown
 from services.orchestrator.domain.event import (
     ApprovalDecided,
@@ -131,6 +132,14 @@ def _step_started(message: event_pb.RunEvent, body: StepStarted) -> None:
     )
 
 
+def _difficulty(judged: Difficulty | None) -> event_pb.RouteDifficulty | None:
+    if judged is None:
+        return None
+    return event_pb.RouteDifficulty(
+        value=judged.value, by=judged.by, abstained=judged.abstained, explored=judged.explored
+    )
+
+
 def _model_routed(message: event_pb.RunEvent, body: ModelRouted) -> None:
     report = body.report
     message.model_routed.CopyFrom(
@@ -143,6 +152,7 @@ def _model_routed(message: event_pb.RunEvent, body: ModelRouted) -> None:
             ],
             hedged=report.hedged,
             resumed=report.resumed,
+            difficulty=_difficulty(report.difficulty),
         )
     )
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from services.runtime.language.detect import UNKNOWN
 from services.runtime.language.script import Script, latin_share
 
+WIDTH = 384
+"""Of the vectors of all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedderSpec:
-    """An embedding model, 384 wide.
+    """An embedding model, WIDTH wide.
 
     name: as collections have it on record. queries, passages: Triton's models of it. languages: those that it speaks,
     ISO 639-1; empty for all. scale, offsets: with a query of that script its cosine c is worth scale * (c - offset) of

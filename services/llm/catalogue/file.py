@@ -60,13 +60,13 @@ class CatalogueFile:
 def read(path: Path) -> CatalogueFile:
     """Raises BadCatalogue."""
     try:
-        return parse(path.read_text("utf-8"), str(path))
+        return parse(path.read_text("utf-8"), str(path), path.parent)
     except (OSError, UnicodeDecodeError) as error:
         raise BadCatalogue(f"{path} cannot be read: {why(error)}") from error
 
 
-def parse(text: str, where: str) -> CatalogueFile:
-    """`where` names the text in errors. Raises BadCatalogue."""
+def parse(text: str, where: str, folder: Path = Path()) -> CatalogueFile:
+    """`where` names the text in errors; the files that it names are in the `folder`. Raises BadCatalogue."""
     try:
         document = strict_yaml.read(text)
     except BadYaml as error:
@@ -78,7 +78,7 @@ def parse(text: str, where: str) -> CatalogueFile:
         form = CatalogueForm.model_validate(document.data)
     except ValidationError as error:
         raise _bad(where, *document.problems(error, form=UpstreamsForm if older else CatalogueForm)) from error
-    return _checked(form, document, where)
+    return _checked(form, document, where, folder)
 
 
 def key_of(entry: CatalogueEntry, secret: Secret) -> str:
@@ -107,7 +107,7 @@ def _of_upstreams(upstreams: UpstreamsForm) -> CatalogueFile:
     return CatalogueFile(entries, rewritten=yaml.safe_dump({"models": models}, sort_keys=False, allow_unicode=True))
 
 
-def _checked(form: CatalogueForm, document: YamlDocument, where: str) -> CatalogueFile:
+def _checked(form: CatalogueForm, document: YamlDocument, where: str, folder: Path) -> CatalogueFile:
     models = {model.name: model for model in form.models}
     lines = [("models", number) for number in range(len(form.models))]
     lines += [("routes", number) for number in range(len(form.routes))]
@@ -130,7 +130,7 @@ def _checked(form: CatalogueForm, document: YamlDocument, where: str) -> Catalog
         raise _bad(where, Problem("", f"default: there is no model {form.default!r}", line))
     return CatalogueFile(
         tuple(model.entry() for model in form.models),
-        tuple(route.route() for route in form.routes),
+        tuple(route.route(folder) for route in form.routes),
         form.default,
         form.currency,
     )

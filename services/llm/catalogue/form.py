@@ -3,13 +3,14 @@
 import importlib.util
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.llm.catalogue.entry import ALL, UPSTREAMS, BreakerSpec, Capability, CatalogueEntry, EngineKind
-from services.llm.catalogue.route import Balance, HedgeSpec, RouteSpec, TargetSpec
+from services.llm.catalogue.route import Balance, DifficultySpec, HedgeSpec, RouteSpec, TargetSpec
 from services.llm.chat import Priority, Sampling
 from services.llm.faults import Fault, Remedy
 from services.llm.price import Price
@@ -190,6 +191,39 @@ class HedgeForm(Strict):
     least_seconds: float = Field(0.1, gt=0)
 
 
+class DifficultyForm(Strict):
+    small: str
+    large: str
+    model: str = ""
+    tenants: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    cost: float | None = Field(None, ge=0, le=1)
+    threshold: float | None = Field(None, ge=0, le=1)
+    explore: float = Field(0.02, ge=0, le=0.05)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.small == self.large:
+            raise ValueError(f"small and large are both {self.small!r}: name two targets of the route")
+        if self.cost is not None and self.threshold is not None:
+            raise ValueError("give cost or threshold, not both")
+        if self.cost is not None and not self.model:
+            raise ValueError(
+                "cost goes with a model, which knows what its questions cost: train one with `headworks routes train`"
+            )
+        return self
+
+    def spec(self, folder: Path) -> DifficultySpec:
+        return DifficultySpec(
+            self.small,
+            self.large,
+            folder / self.model if self.model else None,
+            {tenant: folder / file for tenant, file in self.tenants.items()},
+            self.cost,
+            self.threshold,
+            self.explore,
+        )
+
+
 class RouteForm(Strict):
     name: Name
     targets: list[TargetForm] = Field(min_length=1, max_length=32)
@@ -203,6 +237,7 @@ class RouteForm(Strict):
     hedge: HedgeForm | None = None
     balance: Balance = Balance.LOAD
     resume: bool = False
+    difficulty: DifficultyForm | None = None
 
     @field_validator("faults")
     @classmethod
@@ -219,9 +254,13 @@ class RouteForm(Strict):
                 raise ValueError(f"the route {name!r} leads to itself")
             if names.count(name) > 1:
                 raise ValueError(f"the model {name!r} is a target twice: give it a weight instead")
+        for name in (self.difficulty.small, self.difficulty.large) if self.difficulty else ():
+            if name not in names:
+                raise ValueError(f"difficulty: {name!r} is no target of the route {self.name!r}: {', '.join(names)}")
         return self
 
-    def route(self) -> RouteSpec:
+    def route(self, folder: Path) -> RouteSpec:
+        """Files that it names are in the `folder`."""
         return RouteSpec(
             self.name,
             tuple(TargetSpec(target.model, target.weight, target.order) for target in self.targets),
@@ -235,6 +274,7 @@ class RouteForm(Strict):
             HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
             self.balance,
             self.resume,
+            self.difficulty.spec(folder) if self.difficulty else None,
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from services.llm.catalogue.entry import ANY_FIELD, CatalogueEntry, EngineKind
 from services.llm.faults import Fault, Remedy
@@ -35,6 +36,22 @@ class HedgeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DifficultySpec:
+    """Questions that are easy go to the target `small`, the others to `large`. `model`: the file of the classifier that
+    was trained for the two, `tenants` those of tenants that have their own; without one a heuristic judges. `cost`: the
+    most that the answers may cost, of what they would if `large` gave them all; or `threshold`, the difficulty over
+    which `large` is asked. `explore`: of all questions the share that goes to the other target."""
+
+    small: str
+    large: str
+    model: Path | None = None
+    tenants: Mapping[str, Path] = field(default_factory=dict)
+    cost: float | None = None
+    threshold: float | None = None
+    explore: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSpec:
     """`attempts` of one call at most; of all calls this `retry_share` may be attempts that are made again.
     `first_token_seconds`: how long a target may take to begin its answer while another could be asked, and
@@ -54,6 +71,7 @@ class RouteSpec:
     hedge: HedgeSpec | None = None
     balance: Balance = Balance.LOAD
     resume: bool = False
+    difficulty: DifficultySpec | None = None
 
     def entry(self, targets: Mapping[str, CatalogueEntry]) -> CatalogueEntry:
         """The route as a model, which can what any of its targets can, and costs what the dearest does."""

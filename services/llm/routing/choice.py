@@ -2,8 +2,9 @@
 that was sent the longest beginning of the prompt. Pure but for chance."""
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from services.llm.catalogue.route import Balance
 from services.llm.needs import Needs
@@ -21,11 +22,12 @@ AHEAD_NEW = 1
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A target as a route has it."""
+    """A target as a route has it. `model`: the route's name for it, where it is one of several replicas."""
 
     target: Target
     weight: int = 1
     order: int = 0
+    model: str = ""
 
     def health(self) -> TargetHealth:
         breaker = self.target.breaker
@@ -64,13 +66,13 @@ class Choice:
         `longer_than` its context has more tokens than that."""
         able = [one for one in self.able(needs, longer_than) if one.target not in apart and one.target.ready]
         prefix = prefix_of(needs.prompt()) if able and self._by_prefix else NONE
-        while able:
-            nearest = [one for one in able if one.order == able[0].order]
-            one = self._best(nearest, prefix)
-            if one.target.breaker.admits():
-                one.target.prefixes.add(prefix.blocks)
-                return one.target
-            able.remove(one)
+        for among in _ranks(able, needs.prefer):
+            while among:
+                one = self._best(among, prefix)
+                if one.target.breaker.admits():
+                    one.target.prefixes.add(prefix.blocks)
+                    return one.target
+                among.remove(one)
         return None
 
     def able(self, needs: Needs, longer_than: int = 0) -> list[Weighed]:
@@ -115,6 +117,14 @@ class Choice:
             others = [one for one in among if one is not first]
             (second,) = self._chance.choices(others, [one.weight for one in others])
         return min(first, second, key=lambda one: one.target.load(one.weight))
+
+
+def _ranks(able: list[Weighed], prefer: Sequence[str]) -> Iterator[list[Weighed]]:
+    """Those that are asked first, then those after them: the preferred, then by their order."""
+    for name in prefer:
+        yield [one for one in able if (one.model or one.target.name) == name]
+    for _, rank in groupby(able, key=lambda one: one.order):
+        yield list(rank)
 
 
 def _free(among: list[Weighed], ahead: int) -> list[Weighed]:

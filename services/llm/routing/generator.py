@@ -137,7 +137,11 @@ def _needs(generation: Generation) -> Needs:
         capabilities.add(Capability.JSON_SCHEMA)
     messages = generation.messages
     instructed = bool(messages) and messages[0].role is Role.SYSTEM
+    call = current_or_none()
     return Needs(
-        frozenset(capabilities), lambda: estimate_generation(generation) + 1,
+        frozenset(capabilities),
+        lambda: estimate_generation(generation) + 1,
+        tenant=call.identity.tenant if call is not None and call.identity is not None else "",
         prompt=lambda: reading_order(messages, generation.tools, instructed),
-    )  # fmt: skip
+        said=lambda: [one.content for one in messages if one.role is Role.USER][-2:],
+    )

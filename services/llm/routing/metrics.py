@@ -21,6 +21,12 @@ PREFIXES = Counter(
     "(new), or it is too short to matter (short).",
     ["route", "outcome"],
 )
+JUDGED = Counter(
+    "headworks_route_difficulty_total",
+    "Questions that a route has judged by difficulty, by the target that was preferred and why: classifier, heuristic, "
+    "explored, or why the classifier abstained.",
+    ["route", "target", "why"],
+)
 BREAKER = Gauge(
     "headworks_model_breaker_open", "Whether a target's breaker is open (1), or lets one call through (0.5).", ["model"]
 )

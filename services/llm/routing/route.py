@@ -14,10 +14,11 @@ from prometheus_client import Counter
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.catalogue.route import RouteSpec, TargetSpec
 from services.llm.concurrency import ModelBusy, watch_waiting
+from services.llm.difficulty.judge import DifficultyJudge
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable
 from services.llm.faults import REMEDIES, Fault, Remedy
 from services.llm.needs import Needs
-from services.llm.route_report import Attempt, RouteReport, TargetHealth
+from services.llm.route_report import Attempt, Difficulty, RouteReport, TargetHealth
 from services.llm.routing import metrics
 from services.llm.routing.allowance import Allowance
 from services.llm.routing.choice import Choice, Weighed
@@ -61,15 +62,24 @@ OWN_ATTEMPTS = 3
 
 
 class Route:
-    """The targets of a name. `own`: it is a model that stands for itself, which is asked whatever its breaker says."""
+    """The targets of a name. `own`: it is a model that stands for itself, which is asked whatever its breaker says.
+    `judge`: whether the small or the large one of two targets is asked first."""
 
-    def __init__(self, spec: RouteSpec, entry: CatalogueEntry, targets: list[Weighed], own: bool = False) -> None:
+    def __init__(
+        self,
+        spec: RouteSpec,
+        entry: CatalogueEntry,
+        targets: list[Weighed],
+        own: bool = False,
+        judge: DifficultyJudge | None = None,
+    ) -> None:
         self.spec = spec
         self.entry = entry
         self.targets = targets
         self.on_retry: Callable[[], None] = lambda: None
         self._own = own
         self._choice = Choice(targets, balance=spec.balance, route=spec.name)
+        self._judge = judge
         self._counters: dict[tuple[str, str], Counter] = {}
         self._by_name = {one.target.name: one.target for one in targets}
         self._retries = Allowance(spec.retry_share, RETRIES, RETRIES_A_SECOND)
@@ -102,7 +112,12 @@ class Route:
         to be read within `answering`. Raises what the last target has raised, or NoTarget."""
         self._retries.call()
         self._hedges.call()
-        return await self._begun(begin, self._first(needs), needs, left, [], {})
+        difficulty: Difficulty | None = None
+        if self._judge is not None:
+            needs, difficulty = await self._judge.prefer(needs)
+            metrics.JUDGED.labels(self.entry.name, needs.prefer[0], difficulty.why).inc()
+        answer, report = await self._begun(begin, self._first(needs), needs, left, [], {})
+        return answer, report if difficulty is None else replace(report, difficulty=difficulty)
 
     async def go_on(
         self, begin: Begin[Answer], broken: RouteReport, error: DomainError, needs: Needs, left: Callable[[], float]
@@ -121,7 +136,7 @@ class Route:
             raise error
         self.on_retry()
         answer, report = await self._begun(begin, target, needs, left, failed, apart)
-        return answer, replace(report, resumed=True)
+        return answer, replace(report, resumed=True, difficulty=broken.difficulty)
 
     async def _begun(
         self,

@@ -12,14 +12,13 @@ from opentelemetry.trace import SpanKind
 
 from services.runtime import clients, tracing
 from services.runtime.call import ORDINAL_KEY
-from services.runtime.embedders import MINILM, EmbedderSpec
+from services.runtime.embedders import MINILM, WIDTH, EmbedderSpec
 from services.runtime.errors import DomainError, ErrorKind
 from services.runtime.replicas import AnyReplica, Metadata
 from services.runtime.reranker import RERANKER, RerankerNotServed
 from services.runtime.triton.replicas import Replicas
 from services.runtime.triton.wire import pb, split, strings
 
-WIDTH = 384
 EMBED_TOKENS = 512
 """Wordpieces that `embed` reads of a text."""
 READY_SECONDS = 2.0

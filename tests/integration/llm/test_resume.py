@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from services.llm.catalogue.entry import ALL, CatalogueEntry, EngineKind
-from services.llm.catalogue.route import RouteSpec, TargetSpec
+from services.llm.catalogue.route import DifficultySpec, RouteSpec, TargetSpec
 from services.llm.chat import Declaration, Form, Message, ResponseFormat, Role, Sampling
 from services.llm.client import HttpClient
+from services.llm.difficulty.judge import DifficultyJudge
 from services.llm.endpoint import endpoint_of
 from services.llm.generation import Calls, Ended, Finish, Generation, Lost, Piece, Routed, Said
 from services.llm.openai.engine import OpenAiEngine
@@ -42,7 +43,11 @@ def rest(*texts: str) -> Behaviour:
 
 @asynccontextmanager
 async def route_over(
-    *behaviours: Behaviour, resume: bool = True, continues: bool = True, engine: EngineKind = EngineKind.OPENAI
+    *behaviours: Behaviour,
+    resume: bool = True,
+    continues: bool = True,
+    engine: EngineKind = EngineKind.OPENAI,
+    judge: DifficultyJudge | None = None,
 ) -> AsyncIterator[tuple[RoutedGenerator, list[FakeOpenAi]]]:
     """A route over upstreams that behave so, asked one after the other."""
     async with AsyncExitStack() as stack:
@@ -59,7 +64,7 @@ async def route_over(
         ]  # fmt: skip
         spec = RouteSpec("steady", tuple(TargetSpec(one.name, 1, at) for at, one in enumerate(entries)), resume=resume)
         targets = [Weighed(Target(one), 1, at) for at, one in enumerate(entries)]
-        route = Route(spec, spec.entry({one.name: one for one in entries}), targets)
+        route = Route(spec, spec.entry({one.name: one for one in entries}), targets, judge=judge)
         yield RoutedGenerator(route, {one.name: OpenAiEngine(client, endpoint_of(one)) for one in entries}), fakes
 
 
@@ -87,6 +92,13 @@ async def test_another_target_goes_on_where_one_breaks_off() -> None:
     assert said[-1].finish is Finish.STOP
     # 30 tokens were read with the beginning among them, and 5 written after it.
     assert (said[-1].tokens.read, said[-1].tokens.written) == (30 - estimate(TEXT), 5 + estimate(TEXT))
+
+
+async def test_why_a_target_was_chosen_is_said_of_the_one_that_goes_on_too() -> None:
+    judge = DifficultyJudge("steady", DifficultySpec("m0", "m1", threshold=1, explore=0), {}, None)
+    async with route_over(BREAKS, rest("rests."), judge=judge) as (generator, _):
+        reports = [one.report for one in await generated(generator) if isinstance(one, Routed)]
+    assert [(one.target, one.difficulty is not None) for one in reports] == [("m0", True), ("m1", True)]
 
 
 async def test_a_third_goes_on_where_the_second_breaks_off_too() -> None:

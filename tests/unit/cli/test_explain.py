@@ -166,6 +166,30 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert told[3]["tool_call"]["call"]["name"] == "calculator"
 
 
+@pytest.mark.parametrize(
+    ("judged", "told"),
+    [
+        (pb.RouteDifficulty(value=0.071, by="classifier"), "difficulty 0.07 by the classifier"),
+        (
+            pb.RouteDifficulty(value=0.2, by="classifier", abstained="far"),
+            "difficulty 0.20 by the classifier, not gone by (far), so the large one was preferred",
+        ),
+        (
+            pb.RouteDifficulty(by="heuristic", explored=True),
+            "difficulty 0.00 by the heuristic, the other one preferred to explore",
+        ),
+        (
+            pb.RouteDifficulty(value=1, by="heuristic", abstained="no_text"),
+            "nothing to judge by, so the large one was preferred",
+        ),
+    ],
+)
+def test_how_hard_a_question_was_taken_to_be_is_told(judged: pb.RouteDifficulty, told: str) -> None:
+    routed = pb.RunEvent(model_routed=pb.ModelRouted(route="thrifty", target="mini", difficulty=judged))
+    event = explain_events(numbered([until_approval()[0], routed]))[1]
+    assert event.what == f"the route thrifty led to mini; {told}"
+
+
 def test_what_a_route_has_decided_is_told() -> None:
     failed = [pb.RouteAttempt(target="east", fault="overload", duration=ms(40))]
     routed = pb.ModelRouted(route="steady", target="west", failed=failed, hedged=True)

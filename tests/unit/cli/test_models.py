@@ -6,6 +6,7 @@ import pytest
 
 from cli import program
 from services.llm.catalogue.file import parse
+from tests.unit.llm.difficulty import made
 
 GOOD = """
 default: small
@@ -63,3 +64,16 @@ def test_targets_that_are_not_in_the_file_are_named(tmp_path: Path, capsys: pyte
     file.write_text(GOOD + "routes:\n  - {name: steady, targets: [{model: small}, {model: smol}]}\n")
     assert program.run(["models", "check", str(file)]) == 0
     assert "to be served by the mesh itself: smol" in capsys.readouterr().err
+
+
+def test_the_classifiers_of_routes_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "models.yaml"
+    route = "{name: r, targets: [{model: small}, {model: own}], difficulty: {small: small, large: own, model: m.st}}"
+    file.write_text(GOOD + f"routes:\n  - {route}\n")
+    assert program.run(["models", "check", str(file)]) == 1
+    assert f"route 'r': difficulty: {tmp_path / 'm.st'} cannot be read" in capsys.readouterr().err
+    (tmp_path / "m.st").write_bytes(made.classifier().to_bytes())
+    assert program.run(["models", "check", str(file)]) == 1
+    assert "was trained for 'small' as the small and 'large' as the large" in capsys.readouterr().err
+    file.write_text(file.read_text().replace("large: own", "large: large").replace("own", "large"))
+    assert program.run(["models", "check", str(file)]) == 0

@@ -7,7 +7,7 @@ import pytest
 from services.llm.catalogue import file as catalogue_file
 from services.llm.catalogue.entry import ALL, Capability, EngineKind
 from services.llm.catalogue.file import BadCatalogue
-from services.llm.catalogue.route import TargetSpec
+from services.llm.catalogue.route import DifficultySpec, TargetSpec
 from services.llm.chat import Priority, Sampling
 from services.llm.faults import Fault, Remedy
 from services.llm.price import Price
@@ -161,8 +161,26 @@ ROUTED = (
 )
 
 
+def _by_difficulty(fields: str) -> tuple[str, str]:
+    """A change of ROUTED."""
+    return "    faults: {content_policy: other}\n", f"    difficulty: {{{fields}}}\n"
+
+
+def test_files_that_a_route_names_are_in_the_catalogues_folder(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    fields = (
+        "small: a, large: b, model: own.safetensors, tenants: {acme: acme/own.safetensors}, cost: 0.4, explore: 0.05"
+    )
+    path.write_text(ROUTED.replace(*_by_difficulty(fields)))
+    (route,) = catalogue_file.read(path).routes
+    assert route.difficulty == DifficultySpec(
+        "a", "b", tmp_path / "own.safetensors", {"acme": tmp_path / "acme/own.safetensors"}, 0.4, None, 0.05
+    )
+
+
 def test_a_route_leads_to_models() -> None:
     (route,) = catalogue_file.parse(ROUTED, "models.yaml").routes
+    assert route.difficulty is None
     assert route.targets == (TargetSpec("a", 3), TargetSpec("b", 1, 1))
     assert (route.bare, route.faults) == (True, {Fault.CONTENT_POLICY: Remedy.OTHER})
 
@@ -180,6 +198,13 @@ def test_a_route_leads_to_models() -> None:
         (("generator: openai, base_url: 'http://h/v1'", "generator: triton"), 12, "no upstream"),
         (("generator: openai, base_url: 'http://h/v1'", "generator: route"), 5, "stands under `routes:`"),
         (("routes:\n", "routes:\n  - {name: round, targets: [{model: steady}]}\n"), 7, "no route leads in a circle"),
+        (_by_difficulty("small: a, large: c"), 7, "difficulty: 'c' is no target of the route 'steady': a, b"),
+        (_by_difficulty("small: a, large: a"), 9, "small and large are both 'a'"),
+        (_by_difficulty("small: a"), 9, "large"),
+        (_by_difficulty("small: a, large: b, cost: 0.5"), 9, "cost goes with a model"),
+        (_by_difficulty("small: a, large: b, model: m, cost: 0.5, threshold: 0.5"), 9, "not both"),
+        (_by_difficulty("small: a, large: b, model: m, cost: 1.5"), 9, "cost"),
+        (_by_difficulty("small: a, large: b, explore: 0.5"), 9, "explore"),
     ],
 )
 def test_a_bad_route_is_named_by_line(change: tuple[str, str], line: int, words: str) -> None:

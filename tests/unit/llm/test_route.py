@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from services.llm.catalogue.entry import ALL, BreakerSpec, Capability, CatalogueEntry, EngineKind
-from services.llm.catalogue.route import HedgeSpec, RouteSpec, TargetSpec
+from services.llm.catalogue.route import DifficultySpec, HedgeSpec, RouteSpec, TargetSpec
+from services.llm.chat import Message, Role, ToolCall
+from services.llm.difficulty.judge import DifficultyJudge
 from services.llm.errors import (
     ContextTooLong,
     UpstreamBroken,
@@ -21,13 +23,18 @@ from services.llm.errors import (
     UpstreamUnreachable,
 )
 from services.llm.faults import Fault, Remedy
+from services.llm.generation import Generation, Routed
 from services.llm.needs import NOTHING, Needs
-from services.llm.route_report import RouteReport
+from services.llm.route_report import Difficulty, JudgedBy, RouteReport
 from services.llm.routing import route as routes
 from services.llm.routing.choice import Choice, Weighed
+from services.llm.routing.generator import RoutedGenerator
 from services.llm.routing.route import NoTarget, Route
 from services.llm.routing.target import Target
+from services.runtime.call import Call, enter
 from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
+from services.runtime.identity import Identity
+from tests.fakes.models import ScriptedGenerator, says, turns
 from tests.fakes.serving import until
 
 ENTRY = CatalogueEntry("a", EngineKind.OPENAI, capabilities=ALL)
@@ -83,9 +90,10 @@ def route_of(
     """Over targets of these names, "b:1" for one of the order 1."""
     specs = [TargetSpec(name.partition(":")[0], 1, int(name.partition(":")[2] or 0)) for name in names]
     of = {spec.model: replace(ENTRY, name=spec.model, **(entries or {}).get(spec.model, {})) for spec in specs}
+    judge = more.pop("judge", None)
     spec = RouteSpec("steady", tuple(specs), **more)
     made = {name: Target(entry, clock) if clock else Target(entry) for name, entry in of.items()}
-    return Route(spec, spec.entry(of), [Weighed(made[one.model], one.weight, one.order) for one in specs])
+    return Route(spec, spec.entry(of), [Weighed(made[one.model], one.weight, one.order) for one in specs], judge=judge)
 
 
 def target_of(route: Route, name: str) -> Target:
@@ -378,3 +386,73 @@ async def test_one_refusal_of_one_call_takes_a_target_from_nobody() -> None:
     engines = Engines(a=[lambda: UpstreamMisconfigured("403"), "well"])
     route = route_of("a", "b:1")
     assert [(await asked(route, engines))[0] for _ in range(2)] == ["b", "a"]
+
+
+JUDGE = DifficultyJudge("steady", DifficultySpec("a", "b", explore=0), {}, None)
+PROOF = Message(Role.USER, "Prove step by step that the square root of 2 is irrational.")
+
+
+@pytest.mark.parametrize(
+    ("said", "open_", "by"),
+    [("Hi!", (), "a"), (PROOF.content, (), "b"), ("Hi!", ("a",), "b"), (PROOF.content, ("b",), "a")],
+)
+async def test_an_easy_question_is_sent_to_the_small_target_where_that_can_be_asked(
+    said: str, open_: tuple[str, ...], by: str
+) -> None:
+    route = route_of("c", "a:1", "b:2", judge=JUDGE)
+    for name in open_:
+        target_of(route, name).breaker.hold(10)
+    found, report = await asked(route, Engines(), Needs(said=lambda: [said]))
+    assert (found, report.difficulty is not None) == (by, True)
+
+
+async def test_a_preferred_target_on_trial_gets_one_call() -> None:
+    clock = Clock()
+    route = route_of("a", "b", judge=JUDGE, clock=clock)
+    target_of(route, "a").breaker.hold(1)
+    clock.now += 2
+    needs = Needs(said=lambda: ["Hi!"])
+    engines = Engines(a=asyncio.Event())
+    trial = asyncio.create_task(asked(route, engines, needs))
+    await until(lambda: engines.asked == ["a"])
+    assert (await asked(route, engines, needs))[0] == "b"
+    assert engines.asked == ["a", "b"]
+    trial.cancel()
+
+
+async def test_the_tenant_of_a_run_has_its_own_judgement() -> None:
+    seen = []
+
+    class Judge(DifficultyJudge):
+        async def prefer(self, needs: Needs) -> tuple[Needs, Difficulty]:
+            seen.append(needs.tenant)
+            return await super().prefer(needs)
+
+    judge = Judge("steady", DifficultySpec("a", "b", explore=0), {}, None)
+    generators = {name: ScriptedGenerator(turns(says("Well."))) for name in "ab"}
+    enter(Call("/x", identity=Identity("acme", "ann")))
+    await anext(RoutedGenerator(route_of("a", "b", judge=judge), generators).generate(Generation((PROOF,))))
+    assert seen == ["acme"]
+
+
+async def test_the_other_one_comes_before_those_that_are_not_judged() -> None:
+    engines = Engines(a=unavailable)
+    by, report = await asked(route_of("c", "a:1", "b:2", judge=JUDGE), engines, Needs(said=lambda: ["Hi!"]))
+    assert (by, engines.asked, report.difficulty) == ("b", ["a", "b"], Difficulty(0.0, JudgedBy.HEURISTIC))
+
+
+async def test_a_target_that_cannot_do_what_is_asked_is_not_preferred() -> None:
+    entries = {"a": {"capabilities": frozenset[Capability]()}}
+    needs = Needs(frozenset({Capability.TOOLS}), said=lambda: ["Hi!"])
+    assert (await asked(route_of("a", "b", entries=entries, judge=JUDGE), Engines(), needs))[0] == "b"
+
+
+@pytest.mark.parametrize(("messages", "by"), [((PROOF,), "b"), ((Message(Role.USER, "Hi!"),), "a")])
+async def test_a_runs_steps_keep_to_the_target_of_its_question(messages: tuple[Message, ...], by: str) -> None:
+    later = (*messages, Message(Role.ASSISTANT, "", (ToolCall("1", "f", "{}"),)), Message(Role.TOOL, "4", (), "1"))
+    generators = {name: ScriptedGenerator(turns(says("Well."), says("Well."))) for name in "ab"}
+    routed = RoutedGenerator(route_of("a", "b", judge=JUDGE), generators)
+    for each in (messages, later):
+        first = await anext(routed.generate(Generation(each)))
+        assert isinstance(first, Routed)
+        assert first.report.target == by

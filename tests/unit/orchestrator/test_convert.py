@@ -2,10 +2,12 @@
 
 import pytest
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1 import run_event_pb2 as event_pb
 from headworks.orchestrator.v1 import run_pb2
 from headworks.retrieval.v1.retrieval_service_pb2 import Condition, Filter, NumberRange
 
 from services.llm.chat import Message, Role
+from services.llm.route_report import Difficulty, JudgedBy, RouteReport
 from services.orchestrator import convert, requests
 from services.orchestrator.adapters import retrieval_client
 from services.orchestrator.domain.document_filter import Condition as DocumentCondition
@@ -16,6 +18,7 @@ from services.orchestrator.domain.event import (
     Event,
     Finished,
     FinishReason,
+    ModelRouted,
     PassageReference,
     PassagesRetrieved,
     Span,
@@ -151,6 +154,15 @@ def test_an_end_in_full() -> None:
     assert (finished.reason, finished.error_reason) == (run_pb2.FINISH_REASON_ERROR, "WHY")
     assert (finished.error_message, finished.error_code) == ("so", 5)
     assert finished.timings[0].duration.ToTimedelta().total_seconds() == 1.5
+
+
+def test_what_a_route_has_decided() -> None:
+    judged = Difficulty(0.25, JudgedBy.CLASSIFIER, "far", explored=True)
+    routed = convert.event("r", Event(1, ModelRouted(RouteReport("thrifty", "mini", difficulty=judged)))).model_routed
+    assert (routed.route, routed.target) == ("thrifty", "mini")
+    assert routed.difficulty == event_pb.RouteDifficulty(value=0.25, by="classifier", abstained="far", explored=True)
+    plain = convert.event("r", Event(1, ModelRouted(RouteReport("steady", "mini")))).model_routed
+    assert not plain.HasField("difficulty")
 
 
 @pytest.mark.parametrize("over", [False, True])

@@ -12,7 +12,7 @@ from gateway.calls.run_answer import finish_word
 from services.llm.faults import Fault
 from services.llm.openai.calls import NO_ARGUMENTS
 from services.llm.openai.chunks import Json, usage_json
-from services.llm.route_report import Attempt, RouteReport
+from services.llm.route_report import Attempt, Difficulty, JudgedBy, RouteReport
 
 NANOS = 1e9
 
@@ -159,7 +159,12 @@ def _route(routed: event_pb.ModelRouted) -> Json:
         ),
         routed.hedged,
         routed.resumed,
+        _difficulty(routed.difficulty) if routed.HasField("difficulty") else None,
     ).json
+
+
+def _difficulty(judged: event_pb.RouteDifficulty) -> Difficulty:
+    return Difficulty(judged.value, JudgedBy(judged.by), judged.abstained, judged.explored)
 
 
 def _verdict(given: event_pb.VerdictGiven) -> Json:

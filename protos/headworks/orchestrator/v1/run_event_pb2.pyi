@@ -599,6 +599,7 @@ class ModelRouted(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     HEDGED_FIELD_NUMBER: _builtins.int
+    DIFFICULTY_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     """The route's name."""
@@ -612,6 +613,10 @@ class ModelRouted(_message.Message):
     def failed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteAttempt]:
         """The attempts before it, in order."""
 
+    @_builtins.property
+    def difficulty(self) -> Global___RouteDifficulty:
+        """By what the first target was chosen; unset where the route does not go by difficulty."""
+
     def __init__(
         self,
         *,
@@ -619,15 +624,50 @@ class ModelRouted(_message.Message):
         target: _builtins.str = ...,
         failed: _abc.Iterable[Global___RouteAttempt] | None = ...,
         hedged: _builtins.bool = ...,
+        difficulty: Global___RouteDifficulty | None = ...,
         resumed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difficulty", b"difficulty"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "hedged", b"hedged", "resumed", b"resumed", "route", b"route", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difficulty", b"difficulty", "failed", b"failed", "hedged", b"hedged", "resumed", b"resumed", "route", b"route", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelRouted: _TypeAlias = ModelRouted  # noqa: Y015
+
+@_typing.final
+class RouteDifficulty(_message.Message):
+    """How hard a route takes a question to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    ABSTAINED_FIELD_NUMBER: _builtins.int
+    EXPLORED_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """0 to 1: what the large target is expected to score more than the small one; by the heuristic, its points."""
+    by: _builtins.str
+    """What has judged it: "classifier", "heuristic"."""
+    abstained: _builtins.str
+    """Why it was not gone by and the large target was preferred: "far", "disagree", "no_text"; empty where it was."""
+    explored: _builtins.bool
+    """The other target was preferred, to learn from its answer."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        by: _builtins.str = ...,
+        abstained: _builtins.str = ...,
+        explored: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abstained", b"abstained", "by", b"by", "explored", b"explored", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RouteDifficulty: _TypeAlias = RouteDifficulty  # noqa: Y015
 
 @_typing.final
 class RouteAttempt(_message.Message):

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from gateway.calls.bare import BareCalls
 from gateway.faces.http.openai.bare_request import parse
 from services.llm.catalogue.entry import CatalogueEntry, EngineKind
-from services.llm.catalogue.route import RouteSpec, TargetSpec
+from services.llm.catalogue.route import DifficultySpec, RouteSpec, TargetSpec
 from services.llm.client import HttpClient
 from services.llm.models import ModelFactory
 from services.llm.price import Price
@@ -47,8 +47,8 @@ class Side:
         self.headers = call.headers
         return json.loads(data)
 
-    async def stream(self) -> list[Any]:
-        body = {"model": "steady", "messages": [{"role": "user", "content": "why?"}], "stream": True}
+    async def stream(self, messages: Any = ({"role": "user", "content": "why?"},)) -> list[Any]:
+        body = {"model": "steady", "messages": list(messages), "stream": True}
         call = call_of(20)
         data = b"".join([part async for part in self.calls.stream(parse(body), call)])
         self.headers = call.headers
@@ -195,6 +195,49 @@ async def test_a_healthy_answer_says_who_gave_it(make: Make) -> None:
         "route": {"name": "steady", "target": "a", "failed": [], "hedged": False}
     }
     assert not side.upstreams[1].exchanges
+
+
+PROOF = [{"role": "user", "content": "Prove step by step that the square root of 2 is irrational, and explain why."}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "target", "value"),
+    [
+        ([{"role": "user", "content": "Hi!"}], "a", 0.0),
+        (PROOF, "b", 0.8),
+        ([*PROOF, {"role": "assistant", "content": "So."}, {"role": "user", "content": "And then?"}], "b", 0.8),
+        ([{"role": "system", "content": PROOF[0]["content"]}, {"role": "user", "content": "Hi!"}], "a", 0.0),
+        (
+            [*PROOF, {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {
+                "name": "f", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "1", "content": "4"}],
+            "b", 0.8,
+        ),
+    ],
+    ids=["easy", "hard", "goes on", "instructions do not count", "a later step"],
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_question_goes_to_the_target_for_its_difficulty(
+    make: Make, messages: list[Any], target: str, value: float, stream: bool
+) -> None:
+    answers = [fake.streams(*HELLO) if stream else whole(WHOLE)]
+    side = await make(answers, answers, difficulty=DifficultySpec("a", "b", explore=0))
+    if stream:
+        told = (await side.stream(messages))[0]["headworks"]["route"]
+    else:
+        told = (await side.complete(messages=messages))["headworks"]["route"]
+    assert told["target"] == target
+    assert told["difficulty"] == {"value": pytest.approx(value), "by": "heuristic", "abstained": "", "explored": False}
+    header = f"steady; target={target}; difficulty={value:.2f}; by=heuristic"
+    assert (side.headers["x-headworks-route"], side.pipeline.calls[0].incoming.notes["route"]) == (header, header)
+
+
+async def test_the_large_one_is_asked_where_the_small_one_fails_and_the_other_way(make: Make) -> None:
+    spec = DifficultySpec("b", "a", explore=0)
+    side = await make([whole(WHOLE)], [fake.fails(500)], difficulty=spec)
+    told = (await side.complete())["headworks"]["route"]
+    assert (told["target"], told["failed"][0]["target"]) == ("a", "b")
+    side = await make([fake.fails(500)], [whole(WHOLE)], difficulty=spec)
+    assert (await side.complete(messages=PROOF))["headworks"]["route"]["target"] == "b"
 
 
 async def test_calls_wait_for_a_place_by_class_and_a_full_target_is_passed_by(make: Make) -> None:

@@ -121,6 +121,15 @@ def test_the_usage_says_what_was_cached_and_what_was_thought() -> None:
     assert stream_of(over)[-1]["usage"] == expected
 
 
+def test_what_a_route_has_decided() -> None:
+    judged = event_pb.RouteDifficulty(value=0.25, by="classifier", abstained="far", explored=True)
+    routed = event_pb.RunEvent(model_routed=event_pb.ModelRouted(route="thrifty", target="mini", difficulty=judged))
+    expected = {"value": 0.25, "by": "classifier", "abstained": "far", "explored": True}
+    assert whole_of([routed, *events("Yes.")])["headworks"]["route"]["difficulty"] == expected
+    routed.model_routed.ClearField("difficulty")
+    assert "difficulty" not in whole_of([routed, *events("Yes.")])["headworks"]["route"]
+
+
 def test_what_an_agent_adds_to_that() -> None:
     started, usage, verdict = event_pb.RunEvent(), event_pb.RunEvent(), event_pb.RunEvent()
     started.started.session_id, started.started.agent_version = "s", 3

@@ -1,0 +1,1 @@
+"""What routes learn from scored questions."""
