@@ -166,7 +166,7 @@ def _kinds(asked: Sequence[Asked], scored: Sequence[Scored], classifier: Classif
     own = [one for one in scored if one.held_out]
     names = [kinds[one.question] for one in own]
     texts = [one.question for one in own]
-    routed = classifier.estimate(embed(texts), rows_of(texts)).difficulty > classifier.threshold(COST)
+    routed = classifier.estimate(embed(texts), rows_of(texts)).worth > classifier.threshold(COST)
     scores = scores_of(own)
     rows = []
     for kind in sorted(set(names)):
@@ -194,7 +194,7 @@ def _peers(
     rules = np.array(given.scored, np.float32)
     cut = threshold_of(rules[: len(learned)], costs_of(learned), COST)
     auto: npt.NDArray[np.bool_] = np.array(given.large)
-    at_equal = classifier.estimate(embed(texts[len(learned) :]), rows_of(texts[len(learned) :])).difficulty
+    at_equal = classifier.estimate(embed(texts[len(learned) :]), rows_of(texts[len(learned) :])).worth
     share = trial.outcome("", auto).cost
     outcomes = [
         trial.outcome("LiteLLM, auto-router", auto),

@@ -24,11 +24,11 @@ NEIGHBOURS = 10
 SHARPNESS = 10.0
 """How much more a neighbour counts that is nearer: e to so many times the difference of their cosines."""
 UNSCORED = -1.0
-SURELY_LARGE = 2.0
-"""The difficulty, on a curve, of a question with which the classifier abstains."""
+MOST_WORTH, SURELY_LARGE = 10.0, 100.0
+"""The most that asking the large target may be worth; and, on a curve, what it is where the classifier abstains."""
 _SHAPES = {
     "vectors": ("questions", WIDTH), "scores": ("questions", 2), "weights": (2, WIDTH + len(NAMES)), "bias": (2,),
-    "calibration": (2, 2), "curve": ("curve", 4), "asked": ("asked",),
+    "calibration": (2, 2), "price": (2,), "curve": ("curve", 4), "asked": ("asked",),
 }  # fmt: skip
 
 
@@ -38,10 +38,12 @@ class BadClassifier(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of n questions: `scores` [n, 2] that the small and the large target are expected to get, 0 to 1; `nearest` [n],
-    the cosine of the most alike question known; `gap` [n], how far regression and neighbours are apart."""
+    """Of n questions: `scores` [n, 2] that the small and the large target are expected to get, 0 to 1; `price` [n],
+    what the large one's answer costs more, 1 on average; `nearest` [n], the cosine of the most alike question known;
+    `gap` [n], how far regression and neighbours are apart."""
 
     scores: Floats
+    price: Floats
     nearest: Floats
     gap: Floats
 
@@ -50,6 +52,11 @@ class Estimate:
         """[n], what the large one is expected to score more, 0 to 1."""
         return np.clip(self.scores[:, 1] - self.scores[:, 0], 0, 1)
 
+    @property
+    def worth(self) -> Floats:
+        """[n], the difficulty for its price: where money is bounded, the large target answers where that is most."""
+        return self.difficulty / self.price
+
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
@@ -57,10 +64,11 @@ class Classifier:
 
     `vectors` [n, 384] and `scores` [n, 2] of the questions known, UNSCORED where a target was not. `weights`
     [2, 384 + figures], `bias` [2]. `mix`: how much the regression counts beside the neighbours. `calibration` [2, 2]:
-    slope and offset of the mixture's log-odds. It abstains where nothing known is nearer than `floor`, or regression
-    and neighbours are further apart than `apart`. `curve` [m, 4]: of questions judged without having been learned, the
-    difficulty by the classifier and by the heuristic, and what the small and the large answer cost. `asked`: hashes
-    of the questions that it has learned.
+    slope and offset of the mixture's log-odds. `price` [2]: offset and slope, by a question's length, of what the
+    large target's answer costs more than the small one's, 1 on average. It abstains where nothing known is nearer than
+    `floor`, or regression and neighbours are further apart than `apart`. `curve` [m, 4]: of questions judged without
+    having been learned, the worth by the classifier, the difficulty by the heuristic, and what the small and the large
+    answer cost. `asked`: hashes of the questions that it has learned.
     """
 
     small: str
@@ -72,6 +80,7 @@ class Classifier:
     bias: Floats
     mix: float
     calibration: Floats
+    price: Floats
     floor: float
     apart: float
     curve: Floats
@@ -85,7 +94,7 @@ class Classifier:
         mixed = self.mix * linear + (1 - self.mix) * near
         scores = sigmoid(logit(mixed) * self.calibration[:, 0] + self.calibration[:, 1])
         gap = np.abs((linear[:, 1] - linear[:, 0]) - (near[:, 1] - near[:, 0]))
-        return Estimate(scores, cosines.max(axis=1), gap)
+        return Estimate(scores, price_of(rows, self.price), cosines.max(axis=1), gap)
 
     def abstains(self, estimate: Estimate) -> list[str]:
         """Of each question: "far", "disagree", or nothing where the difficulty is gone by. What is no number is far."""
@@ -93,8 +102,8 @@ class Classifier:
         return [("" if one else "disagree") if other else "far" for one, other in zip(agrees, near, strict=True)]
 
     def threshold(self, cost: float, *, heuristic: bool = False) -> float:
-        """The least difficulty over which the large target may be asked, so that answers cost no more than this share
-        of what the large one's would."""
+        """The least worth, or difficulty by the heuristic, over which the large target may be asked, so that answers
+        cost no more than this share of what the large one's would."""
         return threshold_of(self.curve[:, 1 if heuristic else 0], self.curve[:, 2:], cost)
 
     def to_bytes(self) -> bytes:
@@ -103,6 +112,12 @@ class Classifier:
                  "mix": self.mix, "floor": self.floor, "apart": self.apart}  # fmt: skip
         tensors = {name: getattr(self, name) for name in _SHAPES} | {"vectors": self.vectors.astype(np.float16)}
         return save(tensors, {"form": FORM, "about": json.dumps(about)})
+
+
+def price_of(rows: Floats, price: Floats) -> Floats:
+    """[n], by the first of the figures in `rows`, the logarithm of the length."""
+    found: Floats = np.maximum(price[0] + price[1] * np.exp2(rows[:, 0]), 1 / MOST_WORTH).astype(np.float32)
+    return found
 
 
 def threshold_of(difficulty: Floats, costs: Floats, cost: float) -> float:
@@ -117,7 +132,7 @@ def threshold_of(difficulty: Floats, costs: Floats, cost: float) -> float:
     cut = max(fitting, default=0)
     if cut == len(ordered):
         return -1.0
-    return min(float(ordered[cut]), 1.0)
+    return min(float(ordered[cut]), MOST_WORTH)
 
 
 def neighbours(cosines: Floats, scores: Floats) -> Floats:

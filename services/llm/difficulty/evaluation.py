@@ -91,12 +91,12 @@ def evaluate(
     questions = [one.question for one in own]
     estimate = classifier.estimate(embed(questions), rows_of(questions))
     abstained = np.array([bool(why) for why in classifier.abstains(estimate)])
-    difficulty = np.where(abstained, np.inf, estimate.difficulty)
+    worth = np.where(abstained, np.inf, estimate.worth)
     heuristic = np.array([figures_of(question).difficulty for question in questions])
     trial = Trial(scores_of(own).astype(np.float64), costs_of(own).astype(np.float64))
     at = classifier.threshold(cost if cost is not None else 0.5) if threshold is None else threshold
     by_heuristic = classifier.threshold(cost if cost is not None else 0.5, heuristic=True)
-    routed = difficulty > at
+    routed = worth > at if threshold is None else abstained | (estimate.difficulty > threshold)
     nobody, all_of_them = np.zeros(len(own), bool), np.ones(len(own), bool)
     small, large = (
         trial.outcome(f"always {classifier.small}", nobody),
@@ -113,7 +113,7 @@ def evaluate(
     ]
     return Evaluation(
         len(own), int(learned.sum()), at, outcomes, trial.better(routed), mine.score / max(large.score, 1e-9),
-        [trial.point(bound, difficulty, classifier.threshold(bound)) for bound in CURVE],
+        [trial.point(bound, worth, classifier.threshold(bound)) for bound in CURVE],
         [_calibration(name, estimate.scores[:, target], trial.scores[:, target])
          for target, name in enumerate((classifier.small, classifier.large))],
         float(abstained.mean()),
@@ -157,8 +157,8 @@ class Trial:
         low, high = np.percentile(more[self._samples].mean(axis=1), (2.5, 97.5))
         return float(more.mean()), float(low), float(high)
 
-    def point(self, bound: float, difficulty: npt.NDArray[np.float64], threshold: float) -> Point:
-        large = difficulty > threshold
+    def point(self, bound: float, worth: npt.NDArray[np.float64], threshold: float) -> Point:
+        large = worth > threshold
         chance = self.chance("", large)
         return Point(
             bound, threshold, chance.cost, float(self._got(large).mean()), chance.score, float(1 - large.mean())

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +33,14 @@ class TextEmbedder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """`worth`: what is held against the threshold, which is the difficulty itself where the route names one."""
+
+    difficulty: Difficulty
+    worth: float
+
+
 class DifficultyJudge:
     """Of one route. `classifiers` by tenant, "" for all others; `clock` in seconds since 1970."""
 
@@ -49,7 +57,7 @@ class DifficultyJudge:
         self._classifiers = classifiers
         self._embedder = embedder
         self._clock = clock
-        self._known: OrderedDict[bytes, Difficulty] = OrderedDict()
+        self._known: OrderedDict[bytes, _Judged] = OrderedDict()
         self._thresholds = {tenant: _thresholds(spec, one) for tenant, one in classifiers.items()}
 
     async def prefer(self, needs: Needs) -> tuple[Needs, Difficulty]:
@@ -57,21 +65,22 @@ class DifficultyJudge:
         question = question_of(needs.said())
         key = hashlib.blake2b(f"{needs.tenant}\0{question}".encode(errors="replace"), digest_size=16).digest()
         tenant = needs.tenant if needs.tenant in self._classifiers else ""
-        judged = self._known.get(key) or await self._judged(question, tenant)
+        found = self._known.get(key) or await self._judged(question, tenant)
+        judged = found.difficulty
         if judged.by is JudgedBy.CLASSIFIER:
-            self._remember(key, judged)
-        large = bool(judged.abstained) or judged.value > self._threshold(tenant, judged.by)
+            self._remember(key, found)
+        large = bool(judged.abstained) or found.worth > self._threshold(tenant, judged.by)
         if question and self._draw(key) < self._spec.explore:
             large, judged = not large, replace(judged, explored=True)
         prefer = (self._spec.large, self._spec.small) if large else (self._spec.small, self._spec.large)
         return replace(needs, prefer=prefer), judged
 
-    async def _judged(self, question: str, tenant: str) -> Difficulty:
+    async def _judged(self, question: str, tenant: str) -> _Judged:
         """By the classifier, or by the heuristic where there is none or no embedder answers."""
         figures = figures_of(question)
-        by_heuristic = Difficulty(figures.difficulty, JudgedBy.HEURISTIC)
+        by_heuristic = _Judged(Difficulty(figures.difficulty, JudgedBy.HEURISTIC), figures.difficulty)
         if not question:
-            return Difficulty(1.0, JudgedBy.HEURISTIC, "no_text")
+            return _Judged(Difficulty(1.0, JudgedBy.HEURISTIC, "no_text"), 1.0)
         own = self._classifiers.get(tenant)
         if own is None or self._embedder is None:
             return by_heuristic
@@ -81,7 +90,8 @@ class DifficultyJudge:
             return by_heuristic
         estimate = own.estimate(vector[None], np.array([figures.row], np.float32))
         [abstained] = own.abstains(estimate)
-        return Difficulty(float(estimate.difficulty[0]), JudgedBy.CLASSIFIER, abstained)
+        difficulty = Difficulty(float(estimate.difficulty[0]), JudgedBy.CLASSIFIER, abstained)
+        return _Judged(difficulty, difficulty.value if self._spec.threshold is not None else float(estimate.worth[0]))
 
     def _threshold(self, tenant: str, by: JudgedBy) -> float:
         own = self._thresholds.get(tenant)
@@ -89,7 +99,7 @@ class DifficultyJudge:
             return own[by]
         return DEFAULT_THRESHOLD if self._spec.threshold is None else self._spec.threshold
 
-    def _remember(self, key: bytes, judged: Difficulty) -> None:
+    def _remember(self, key: bytes, judged: _Judged) -> None:
         self._known[key] = judged
         self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:

@@ -13,13 +13,14 @@ from services.llm.difficulty.classifier import (
     Floats,
     logit,
     neighbours,
+    price_of,
     sigmoid,
 )
 from services.llm.difficulty.figures import figures_of
 from services.llm.difficulty.scored import BadScores, Scored, costs_of, hashes_of, scores_of
 from services.runtime.embedders import WIDTH
 
-FEWEST, FEWEST_BOTH = 50, 30
+FEWEST, FEWEST_BOTH, FEWEST_LENGTHS = 50, 30, 5
 MOST = 20_000
 KEPT = 5_000
 """Questions whose vectors the classifier keeps to find neighbours among."""
@@ -64,13 +65,15 @@ def train(
     gap = np.abs((chosen.linear[:, 1] - chosen.linear[:, 0]) - (chosen.near[:, 1] - chosen.near[:, 0]))
     floor, apart = float(np.percentile(chosen.nearest, ODD)), float(np.percentile(gap, 100 - ODD))
     expected = sigmoid(logit(mixed) * calibration[:, 0] + calibration[:, 1])
-    difficulty = np.clip(expected[:, 1] - expected[:, 0], 0, 1)
-    difficulty[(chosen.nearest < floor) | (gap > apart)] = SURELY_LARGE
+    costs = costs_of(learned)
+    price = _price(rows, costs[:, 1] - costs[:, 0])
+    worth = np.clip(expected[:, 1] - expected[:, 0], 0, 1) / price_of(rows, price)
+    worth[(chosen.nearest < floor) | (gap > apart)] = SURELY_LARGE
     by_heuristic = np.array([figures_of(question).difficulty for question in questions], np.float32)
-    curve = np.column_stack([difficulty, by_heuristic, costs_of(learned)]).astype(np.float32)
+    curve = np.column_stack([worth, by_heuristic, costs]).astype(np.float32)
     return Classifier(
         small, large, embedder, vectors[:KEPT].astype(np.float16).astype(np.float32), scores[:KEPT], weights, bias, mix,
-        calibration, floor, apart, curve, hashes_of(learned),
+        calibration, price, floor, apart, curve, hashes_of(learned),
     )  # fmt: skip
 
 
@@ -105,6 +108,16 @@ def _best_ridge(x: npt.NDArray[np.float64], vectors: Floats, scores: Floats) -> 
             linear[own] = sigmoid(x[own] @ weights.T + bias)
         found.append((_Judged(linear, near, nearest), ridge))
     return min(found, key=lambda one: _loss(one[0].linear, scores))
+
+
+def _price(rows: Floats, more: Floats) -> Floats:
+    """Offset and slope by the length of what the large target's answer costs `more` [n], 1 on average. The same for all
+    where it costs no more, or no more for longer questions."""
+    average = float(more.mean())
+    if average <= 0 or len(set(rows[:, 0].tolist())) < FEWEST_LENGTHS:
+        return np.array([1, 0], np.float32)
+    slope, offset = np.polyfit(np.exp2(rows[:, 0]), more / average, 1)
+    return np.array([offset, slope] if slope > 0 else [1, 0], np.float32)
 
 
 def _mixed(judged: _Judged, mix: float) -> Floats:

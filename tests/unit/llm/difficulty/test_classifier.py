@@ -118,15 +118,31 @@ COSTS = np.array([[1, 10]] * 4, np.float32)
         ([0.1, 0.3, 0.3, 0.4], 0.55, 1),  # the two that are alike would both go
         ([0.0, 0.0, 0.0, 0.0], 0.9, 0),
         ([0.1, 0.2, 0.3, SURELY_LARGE], 0.0, 0),
+        ([0.1, 0.2, 8.0, 9.0], 0.55, 2),
     ],
 )
 def test_the_threshold_for_a_cost(difficulty: list[float], cost: float, asked: int) -> None:
     measured = np.array(difficulty, np.float32)
-    assert (measured > threshold_of(measured, COSTS, cost)).sum() - (asked == 0) * (measured > 1).sum() == asked
+    large = measured > threshold_of(measured, COSTS, cost)
+    assert large[measured < SURELY_LARGE].sum() == asked
 
 
 def test_a_question_that_is_hard_without_a_doubt_is_asked_for_whatever_it_costs() -> None:
-    assert OWN.threshold(0.0) <= 1.0
+    assert OWN.threshold(0.0) < SURELY_LARGE
+
+
+def test_the_price_of_a_question_is_learned_by_its_length() -> None:
+    own = [
+        replace(one, question=f"{one.question} {'word ' * (at % 50)}", costs=(0.0, 1.0 + at % 50))
+        for at, one in enumerate(scored(400))
+    ]
+    found = train(SMALL, LARGE, MINILM.name, own, embed)
+    texts = [f"hard question number 1 {'word ' * count}" for count in (0, 49)]
+    short, long = found.estimate(embed(texts), rows_of(texts)).price
+    assert short == pytest.approx(0.1), "the least that there is"
+    assert long == pytest.approx(2, rel=0.1)
+    even = OWN.estimate(embed(texts), rows_of(texts)).price
+    assert even.tolist() == [1, 1]
 
 
 def test_an_evaluation_is_of_questions_that_were_not_learned() -> None:
@@ -134,7 +150,9 @@ def test_an_evaluation_is_of_questions_that_were_not_learned() -> None:
     found = evaluate(train(SMALL, LARGE, MINILM.name, own, embed), own, embed, cost=0.6, threshold=None)
     assert found.questions + found.learned == len(own)
     assert found.questions == sum(one.held_out for one in own)
-    mine, chance, _, small, large = found.outcomes
+    mine, chance, _, best, small, large = found.outcomes
+    assert mine.score <= best.score
+    assert best.cost <= mine.cost
     assert large.score == 1.0
     assert small.score == pytest.approx(0.5, abs=0.1)
     assert mine.score > 0.95

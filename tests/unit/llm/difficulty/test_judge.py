@@ -97,7 +97,7 @@ async def test_the_steps_of_a_run_keep_to_the_target_of_the_first() -> None:
 async def test_what_is_remembered_is_bounded() -> None:
     judge = DifficultyJudge("r", TRAINED, {"": OWN}, Embedder())
     for number in range(REMEMBERED + 3):
-        judge._remember(str(number).encode(), Difficulty(0, JudgedBy.CLASSIFIER))
+        await judge.prefer(Needs(tenant=str(number), said=lambda: ["easy thing"]))
     assert len(judge._known) == REMEMBERED
 
 
@@ -109,6 +109,17 @@ async def test_a_bound_on_the_cost_holds_for_the_heuristic_that_stands_in() -> N
     # The classifier, which can tell the kinds apart, has a threshold for this cost that no heuristic ever reaches.
     fair = DifficultyJudge("r", replace(SPEC, cost=0.5), {"": OWN}, embedder)
     assert fair._thresholds[""][JudgedBy.HEURISTIC] < fair._thresholds[""][JudgedBy.CLASSIFIER]
+
+
+async def test_of_two_questions_alike_the_dear_one_goes_to_the_small_target_where_money_is_bounded() -> None:
+    long = "hard thing " + "that goes on and on " * 30
+    priced = replace(OWN, price=np.array([0.5, 0.01], np.float32), floor=0.0, apart=2.0)
+    own = {"": replace(priced, curve=np.array([[0.5, 0, 1, 10], [0.6, 0, 1, 10]], np.float32))}
+    bounded = DifficultyJudge("r", replace(SPEC, cost=0.6), own, Embedder())
+    by_threshold = DifficultyJudge("r", replace(SPEC, threshold=0.5), own, Embedder())
+    assert [(await decided(judge, text))[0] for judge in (bounded, by_threshold) for text in ("hard thing", long)] == [
+        "large", "small", "large", "large",
+    ]  # fmt: skip
 
 
 async def test_a_tenant_has_its_own_classifier() -> None:
