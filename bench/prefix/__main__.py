@@ -26,6 +26,7 @@ PREFIX, ROUND_ROBIN, LOAD = "prefix", "round robin", "load"
 BALANCES: dict[str, sides.MakeGenerator] = {
     PREFIX: sides.by_prefix, ROUND_ROBIN: sides.RoundRobin, LOAD: sides.by_load,
 }  # fmt: skip
+PROCESSOR = "processor ms of the replicas a turn"
 CONTEXT = 4096
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1"}
 WARM_UP = Shape(1, 64, 2, 1, 64, 4)
@@ -38,7 +39,7 @@ EXAMPLES = """\
 class Replicas:
     """The Tritons, asked by each side in turn. Each run has texts that no cache has yet."""
 
-    urls: list[str]
+    tritons: list[triton.Triton]
     model: Path
     shape: Shape
     callers: int
@@ -48,7 +49,13 @@ class Replicas:
     def run(self, make: sides.MakeGenerator) -> Figures:
         seed = 2 * self.seeds()
         turns = list(mixed(conversations(self.model, self.shape, seed), seed))
-        return self.load.call(Load.run, make, self.urls, turns, self.callers, self.shape)
+        urls, before = [one.url for one in self.tritons], self._processor()
+        figures = self.load.call(Load.run, make, urls, turns, self.callers, self.shape)
+        return {**figures, PROCESSOR: 1000 * (self._processor() - before) / len(turns)}
+
+    def _processor(self) -> float:
+        """Seconds of one core that the replicas have used."""
+        return sum(sum(one.processor().values()) for one in self.tritons)
 
 
 def measure(options: argparse.Namespace, say: Say) -> Report:
@@ -63,12 +70,12 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
         llm_threads=options.threads,
     )  # fmt: skip
     with ExitStack() as stack:
-        urls = [
-            stack.enter_context(triton.started(settings, ENVIRONMENT, say, llm_alone=True)).url
+        tritons = [
+            stack.enter_context(triton.started(settings, ENVIRONMENT, say, llm_alone=True))
             for _ in range(options.replicas)
         ]
         load = stack.enter_context(Worker(Load))
-        replicas = Replicas(urls, model, shape, options.callers, partial(next, count(1)), load)
+        replicas = Replicas(tritons, model, shape, options.callers, partial(next, count(1)), load)
         for make in BALANCES.values():
             replace(replicas, shape=WARM_UP).run(make)
         case = Case(str(shape), [Side(name, partial(replicas.run, make), name != PREFIX)
@@ -77,6 +84,7 @@ def measure(options: argparse.Namespace, say: Say) -> Report:
     own = results[case.name]
     goals = [
         Goal(f"{HIT}, times round robin", paired(own[PREFIX], own[ROUND_ROBIN], HIT), Bound.OVER, 1),
+        Goal(f"{PROCESSOR}, times round robin", paired(own[PREFIX], own[ROUND_ROBIN], PROCESSOR), Bound.UNDER, 1),
         Goal(f"{FIRST}, times round robin", paired(own[PREFIX], own[ROUND_ROBIN], FIRST), Bound.UNDER, 1),
     ]
     notes = [
