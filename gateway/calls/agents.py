@@ -34,7 +34,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class _Cache(Generic[Key, Value]):
+class CachedAnswers(Generic[Key, Value]):
     """Values that are good for some `seconds`, MOST of them. Where a new one cannot be had the last one stays, if there
     is one."""
 
@@ -120,8 +120,8 @@ class Agents:
     def __init__(self, orchestrator: grpc.aio.Channel, seconds: float) -> None:
         self._runs = pb_grpc.OrchestratorServiceStub(orchestrator)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
-        self._listings: _Cache[str, _Listing] = _Cache(seconds)
-        self._specs: _Cache[tuple[str, str], _Agent] = _Cache(seconds)
+        self._listings: CachedAnswers[str, _Listing] = CachedAnswers(seconds)
+        self._specs: CachedAnswers[tuple[str, str], _Agent] = CachedAnswers(seconds)
 
     async def resolve(self, call: Call, model: str) -> ResolvedModel:
         """What is meant by the name that a caller gives, "name@version" included: everything is decided by what it

@@ -110,7 +110,7 @@ class BareCalls:
         restrict(request.body, handle.entry)
         texts = request.texts
         tally = TokenTally(request.counted, handle.entry.context_length, request.media)
-        compared = cached.asked(call, request.body, handle.entry)
+        compared = cached.asked(call, request.whole, handle.entry)
         asked = request.asked(handle.entry, texts, tally.counts.read, compared)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:

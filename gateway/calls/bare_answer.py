@@ -285,8 +285,10 @@ def as_events(whole: Chunk) -> bytes:
 
 
 def _note(call: ModelCall, report: RouteReport | None) -> Json:
-    """What a route and the cache have decided; nothing where there is neither."""
-    note = {"route": report.json} if report is not None else {}
+    """What a route and the cache have decided, and which prompt was used; nothing where there is none of them."""
+    note: Json = {"route": report.json} if report is not None else {}
+    if (prompt := call.incoming.notes.get("prompt")) is not None:
+        note["prompt"] = prompt
     if call.turn.status is not CacheStatus.OFF:
         note["cache"] = call.turn.note()
     return {NOTE: note} if note else {}

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.cache.question import Asked
+from gateway.calls.prompt_use import PromptUse
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import Capability, CatalogueEntry
 from services.llm.chat import Priority
@@ -64,7 +65,8 @@ class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
     place, but after its texts have been asked for only by `put`. `translated`: a face of another form wrote it. Its
     `max_tokens` goes on by the name that an upstream has for it, and as far as a model writes: the caller could not
-    know. So do texts in parts as one text: not every server takes lists."""
+    know. So do texts in parts as one text: not every server takes lists. `prompt`: one of the tenant's, whose messages
+    come before the caller's own."""
 
     def __init__(self, body: Json, model: str, stream: bool, include_usage: bool, *, translated: bool = False) -> None:
         self.body = body
@@ -74,6 +76,7 @@ class BareRequest:
         self._translated = translated
         self.priority = Priority.INTERACTIVE
         self._room: int | None = None
+        self.prompt: PromptUse | None = None
 
     @property
     def choices(self) -> int:
@@ -83,7 +86,8 @@ class BareRequest:
     @property
     def texts(self) -> list[str]:
         """All that may be read as text, in order."""
-        return [leaf.text for leaf in self._found.leaves]
+        own = [leaf.text for leaf in self._found.leaves]
+        return own + self.prompt.texts if self.prompt is not None else own
 
     @property
     def media(self) -> int:
@@ -101,21 +105,35 @@ class BareRequest:
             first = end
         for name in found.beside:
             counted += _FIELDS.get(name, _as_json)(self.body[name])
-        return counted
+        told = self.prompt.messages if self.prompt is not None else ()
+        return [message_text("", message.content) for message in told] + counted
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
-        for leaf, text in reversed(list(zip(self._found.leaves, texts, strict=True))):
+        leaves = self._found.leaves
+        if self.prompt is not None:
+            self.prompt.put(texts[len(leaves) :])
+        for leaf, text in reversed(list(zip(leaves, texts[: len(leaves)], strict=True))):
             leaf.put(text)
+
+    @property
+    def whole(self) -> Json:
+        """The body with the prompt's messages in it."""
+        if self.prompt is None:
+            return self.body
+        return self.body | {"messages": [*self.prompt.json(), *self.body["messages"]]}
 
     def asked(
         self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int, cached: Asked | None = None
     ) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
         found = self._found
-        told = "\n".join(leaf.text for leaf in found.told)
+        told, flows = "\n".join(leaf.text for leaf in found.told), found.said
+        if self.prompt is not None:
+            told = "\n".join(filter(None, (self.prompt.instructions, told)))
+            flows = [list(range(len(found.leaves), len(texts))), *flows]
         return ModelRequest(
-            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=found.said,
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=flows,
             lists=found.lists, unread=found.unread, speaks=self._speaks, cached=cached,
         )  # fmt: skip
 
@@ -138,7 +156,7 @@ class BareRequest:
 
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
-        body = {**self.body, "model": entry.model}
+        body = {**self.whole, "model": entry.model}
         if self._translated:
             body["messages"] = [_in_one(message) for message in body["messages"]]
         if self._translated and (most := body.pop(MAX_TOKENS, None)):

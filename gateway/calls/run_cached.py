@@ -158,6 +158,8 @@ async def replayed(answer: CachedAnswer, turn: CacheTurn) -> AsyncGenerator[pb.R
 
 def _alone(request: pb.RunRequest) -> tuple[str, str]:
     """The messages before a question that stands alone, all of which instruct, and its text; empty for any other."""
+    if not request.messages:  # a prompt's alone
+        return "", ""
     *told, last = request.messages
     plain = last.role == last.ROLE_USER and not (last.name or last.tool_calls) and len(last.content) <= LONGEST
     if not plain or any(each.role != each.ROLE_SYSTEM for each in told):

@@ -8,8 +8,9 @@ from services.orchestrator.agents.registry import SHIPPED_VERSION, Registry
 from services.orchestrator.agents.specs.errors import AgentNotFound, BadAgent, MayNotGive, ShippedAgent
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import AgentSpec
-from services.orchestrator.agents.specs.store import AgentStore, Stored
+from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.agents.specs.validation import ToolCheck, digest, parse
+from services.orchestrator.versions import Stored
 from services.runtime.strict_yaml import Problem
 
 

@@ -7,12 +7,12 @@ from random import Random
 from uuid import UUID
 
 from services.orchestrator.agents.loop.prompt import PASSAGES, variables
-from services.orchestrator.agents.specs.template import Template
 from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import ToolContext
 from services.orchestrator.tools.builtin.current_time import CurrentTime
 from services.orchestrator.tools.builtin.search import SearchTool
+from services.runtime.templates.template import Template
 
 CONTEXT = ToolContext("default", "run", "call", ("default",))
 TITLES = ("", "facts", "notes.md", "Facts", "Handbook")

@@ -8,8 +8,8 @@ from typing import Any
 from services.llm.chat import Message, Role
 from services.orchestrator.agents.specs.errors import ModelUnavailable
 from services.orchestrator.agents.specs.spec import AgentSpec
-from services.orchestrator.agents.specs.template import BadTemplate, Template
 from services.orchestrator.domain.passage import Passage
+from services.runtime.templates.template import BadTemplate, Template
 
 PASSAGES = """\
 Passages:

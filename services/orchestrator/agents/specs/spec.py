@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.llm.sampling_form import SamplingFields
-from services.orchestrator.agents.specs.template import Template
 from services.runtime.labels import field_of, value_of
+from services.runtime.templates.template import Template
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 EMBEDDINGS = "embeddings"

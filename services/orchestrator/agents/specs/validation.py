@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from services.orchestrator.agents.specs.errors import BadAgent
 from services.orchestrator.agents.specs.spec import AgentSpec, with_search
 from services.orchestrator.agents.specs.structured import BadSchema, Checker
-from services.orchestrator.agents.specs.template import BadTemplate, Template
-from services.orchestrator.agents.specs.template_budget import budgeted
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.tools.naming import names_of
 from services.runtime import strict_yaml
 from services.runtime.strict_yaml import BadYaml, Path, Problem, YamlDocument, dotted
+from services.runtime.templates.budget import budgeted
+from services.runtime.templates.template import BadTemplate, Template
 
 # Checks the spec's `tools`; gives (path below `tools`, what is wrong). By whoever knows which tools there are.
 ToolCheck = Callable[[tuple[Any, ...]], list[tuple[Path, str]]]
