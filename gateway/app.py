@@ -157,9 +157,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     closed = settings.audit_when_records_are_gone == "closed"
     audit = Audit(trail.log, address, closed=closed)
     pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, cache, resources)
-    agents = Agents(orchestrator, settings.price_seconds)
-    cached = CachedRuns(agents, Documents(retrieval))
     prompts = Prompts(orchestrator)
+    agents = Agents(orchestrator, settings.price_seconds, prompts)
+    cached = CachedRuns(agents, Documents(retrieval))
     runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds, cached, prompts)
     bare = await open_bare(settings, models, pipeline, resources)
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))

@@ -9,7 +9,7 @@ from headworks.orchestrator.v1 import prompt_service_pb2 as pb
 from headworks.orchestrator.v1 import prompt_service_pb2_grpc as pb_grpc
 
 from gateway.access.authorize import require
-from gateway.calls.agents import ASK_SECONDS, CachedAnswers
+from gateway.calls.cached_answers import ASK_SECONDS, CachedAnswers
 from gateway.calls.prompt_use import PromptUse
 from services.llm.prompts.prompt import PromptVersion, parse, reference
 from services.runtime import clients, statuses

@@ -124,7 +124,7 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
     )
     prompt_store = PromptStore(database)
     prompts = PromptService(prompt_store)
-    registry = Registry(store, kit, settings.rag_model)
+    registry = Registry(store, kit, settings.rag_model, prompts)
     changes = Changes(database, table=REVISIONS)
     resources.push_async_callback(changes.aclose)
     changes.follow(KIND, registry.reload)
@@ -150,8 +150,8 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
         executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
     data_store = DataStore(database)
-    erasure = DataEraser(data_store, store, registry.changed)
-    data = DataServicer(data_store, session_store, store, directory, erasure, servicer.cancel)
+    erasure = DataEraser(data_store, store, registry.changed, prompt_store, prompts.forget)
+    data = DataServicer(data_store, session_store, store, prompt_store, directory, erasure, servicer.cancel)
 
     def add(server: grpc.aio.Server) -> None:
         orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)

@@ -79,7 +79,7 @@ def prompt(kept: RegisteredPrompt) -> prompt_pb2.Prompt:
                 type=variable.type,
                 description=variable.description,
                 required=variable.needed,
-                default="" if variable.absent is None else orjson.dumps(variable.absent).decode(),
+                default="" if variable.needed else orjson.dumps(variable.absent).decode(),
             )
             for name, variable in (spec.variables if spec else {}).items()
         ],

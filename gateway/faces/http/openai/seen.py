@@ -111,6 +111,7 @@ class Seen:
             "not_reranked": self.not_reranked,
             "cache": self.cache,
             "prompt": self.prompt,
+            "agent_prompt": self.started.prompt,
         }
         there = {name: value for name, value in optional.items() if value}
         return {"run_id": self.run_id, "finish_reason": finish_word(finished.reason), "timings_ms": timings, **there}

@@ -115,6 +115,24 @@ class GraderSpec(SpecPart):
 GuardStage = Literal["input", "context", "output"]
 
 
+class PromptReference(SpecPart):
+    """A prompt of the tenant's in place of instructions: "name" for its latest version, or "name@version". Texts among
+    the values of its `variables` are templates of the agent's own."""
+
+    prompt: str = Field(pattern=rf"{NAME[:-1]}(@[1-9][0-9]{{0,8}})?$")
+    variables: dict[str, Any] = Field(default_factory=dict, max_length=64)
+
+    @cached_property
+    def templates(self) -> Mapping[str, Any]:
+        """The values, with texts compiled. Raises BadTemplate."""
+        return {name: Template(value) if isinstance(value, str) else value for name, value in self.variables.items()}
+
+    def values(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """The values, where `known` is what the agent's templates may name. Raises BadTemplate."""
+        given = self.templates.items()
+        return {name: value.render(known) if isinstance(value, Template) else value for name, value in given}
+
+
 def _stages(given: object) -> object:
     """`input`, `both` for input and output, or a list of stages."""
     return ("input", "output") if given == "both" else (given,) if isinstance(given, str) else given
@@ -149,7 +167,7 @@ class AgentSpec(SpecPart):
     name: str = Field(pattern=NAME)
     description: str = Field("", max_length=1000)
     model: str = Field("default", min_length=1, max_length=128)
-    instructions: str = ""
+    instructions: str | PromptReference = ""
     prompt: str = ""
     retrieval: Retrieval = Retrieval()
     tools: tuple[Any, ...] = Field((), max_length=64)
@@ -172,8 +190,13 @@ class AgentSpec(SpecPart):
 
     @cached_property
     def instructions_template(self) -> Template:
-        """Raises BadTemplate."""
-        return Template(self.instructions.strip())
+        """Empty where a prompt stands in their place. Raises BadTemplate."""
+        return Template(self.instructions.strip() if isinstance(self.instructions, str) else "")
+
+    @property
+    def named_prompt(self) -> PromptReference | None:
+        """The prompt that stands in the place of its instructions, if one does."""
+        return self.instructions if isinstance(self.instructions, PromptReference) else None
 
     @cached_property
     def prompt_template(self) -> Template | None:
@@ -184,6 +207,8 @@ class AgentSpec(SpecPart):
     def compile(self) -> None:
         """Have the templates compiled before a run needs them. Raises BadTemplate."""
         _ = self.instructions_template, self.prompt_template, self.retrieval.filter_templates
+        if self.named_prompt is not None:
+            _ = self.named_prompt.templates
 
     @property
     def tool_entries(self) -> tuple[Any, ...]:
