@@ -7,10 +7,10 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.documents import codes, corpus, manuals, questions, results, small
+from bench.documents import codes, compression, corpus, manuals, questions, results, small
 from bench.documents.asking import Asked, Filled, ask_all, fill
 from bench.documents.corpus import Document
 from bench.documents.packages import CACHE, Packages
@@ -89,10 +89,22 @@ async def measure_documents(mesh: Mesh, prepared: Prepared, options: argparse.Na
         say(f"asking {len(prepared.answered) + len(prepared.unanswered)} questions")
         answered = await ask_all(client, COLLECTION, prepared.answered, options.concurrency, options.rerank)
         unanswered = await ask_all(client, COLLECTION, prepared.unanswered, options.concurrency, options.rerank)
+        compressed = [
+            await compression.measure(client, COLLECTION, part, options.concurrency)
+            for part in (
+                [one for one in prepared.answered if not one.held],
+                [one for one in prepared.answered if one.held],
+            )
+        ]
         await client.drop(COLLECTION)
     if options.details:
         _write(options.details, [*answered, *unanswered], options.held)
-    return _documents_outcome(prepared, filled, answered, unanswered)
+    outcome = _documents_outcome(prepared, filled, answered, unanswered)
+    outcome.extras += [
+        replace(extra, title=f"{extra.title}, {part}")
+        for extra, part in zip(compressed, (results.TUNED, results.HELD), strict=True)
+    ]
+    return outcome
 
 
 def _documents_outcome(

@@ -15,6 +15,8 @@ from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSt
 
 from bench.kit import BenchError
 from bench.kit.mesh import Mesh
+from services.orchestrator.adapters.retrieval_client import found
+from services.orchestrator.domain.passage import Found
 
 CALL_SECONDS = 30.0
 INGEST_SECONDS = 600.0
@@ -134,6 +136,11 @@ class MeshClient:
         request = pb.GetDocumentRequest(collection=collection, document_id=document, include_passages=True)
         response = await self._retrieval.GetDocument(request, timeout=CALL_SECONDS, **self._call)
         return [_passage(passage) for passage in response.passages]
+
+    async def found(self, collection: str, query: str, limit: int) -> Found:
+        """What agents are given of a search."""
+        request = pb.SearchRequest(collection=collection, query=query, limit=limit, include_sentences=True)
+        return found(await self._retrieval.Search(request, timeout=CALL_SECONDS, **self._call))
 
     async def search(
         self, collection: str, query: str, mode: pb.SearchMode.ValueType, limit: int, rerank: int = 0

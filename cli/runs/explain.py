@@ -165,6 +165,8 @@ def _passages(retrieved: pb.PassagesRetrieved) -> tuple[str, tuple[str, ...]]:
     if not passages:
         return f"nothing was retrieved{how}", ()
     details = (f"{one.score:.3f}  {one.title or one.document_id} ({one.passage_id})" for one in passages)
+    if retrieved.left_out_tokens:
+        how += f"; some {retrieved.left_out_tokens:,} tokens of them were left out of the prompt"
     return f"retrieved {counted(len(passages), 'passage')}, best first{how}", tuple(details)
 
 

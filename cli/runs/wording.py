@@ -66,6 +66,7 @@ def routed(event: pb.ModelRouted) -> str:
     """Which model of a route answers, and which did not."""
     failed = [f"{one.target} did not ({one.fault}, {took(seconds(one.duration))})" for one in event.failed]
     hedged = ["another was asked as well"] * event.hedged
+    hedged += ["it goes on with the answer that had begun"] * event.resumed
     return "; ".join([f"the route {event.route} led to {event.target}", *failed, *hedged])
 
 

@@ -16,6 +16,7 @@ from aiohttp.connector import Connection
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
+from services.llm.wires.wire import Unsigned
 from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
 
 OK = 200
@@ -152,8 +153,9 @@ class UpstreamReply:
 
     @property
     def is_json(self) -> bool:
-        """Whether it is one JSON rather than a stream of events."""
-        return "json" in self._response.headers.get("content-type", "")
+        """Whether it is one JSON rather than a stream of events, or of lines."""
+        kind = self._response.headers.get("content-type", "")
+        return "json" in kind and "ndjson" not in kind
 
     def portions(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises DeadlineExceeded, UpstreamTimeout and UpstreamBroken."""
@@ -330,7 +332,10 @@ class HttpClient:
         if self._session is None:
             raise RuntimeError("the client is not open")
         _sending.set(sending)
-        prepared = endpoint.wire.prepare(endpoint.url, endpoint.headers, body)
+        try:
+            prepared = await endpoint.wire.prepare(endpoint.url, endpoint.headers, body)
+        except Unsigned as error:
+            raise errors.misconfigured(endpoint, str(error)) from error
         for again in (True, False):
             sending.at, left = None, max(ends - time.monotonic(), LEAST_SECONDS)  # 0 would mean for ever
             timeout = aiohttp.ClientTimeout(

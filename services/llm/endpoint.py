@@ -8,6 +8,7 @@ from services.llm.catalogue.entry import CatalogueEntry, EngineKind
 from services.llm.secrets import secrets_of
 from services.llm.wires.anthropic import AnthropicWire
 from services.llm.wires.gemini import GeminiWire
+from services.llm.wires.ollama import OllamaWire
 from services.llm.wires.openai import AzureWire, OpenAiWire
 from services.llm.wires.wire import Wire
 
@@ -51,15 +52,23 @@ class ModelEndpoint:
         return secrets_of(self.url, self.headers)
 
 
+def _wire(entry: CatalogueEntry) -> Wire:
+    if entry.engine is EngineKind.BEDROCK:
+        from services.llm.wires.bedrock import BedrockWire  # an extra
+
+        return BedrockWire(entry.region)
+    return OllamaWire(entry.context_length) if entry.engine is EngineKind.OLLAMA else WIRES[entry.engine]
+
+
 def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelEndpoint:
     """The endpoint of an upstream's entry; `key` is the upstream's, if it takes one."""
-    wire = WIRES[entry.engine]
+    wire = _wire(entry)
     return ModelEndpoint(
         entry.name,
         wire.url(entry),
         entry.model,
         {**OUR_HEADERS, **wire.headers(key), **entry.headers},
-        entry.api_key_env or entry.api_key_file,
+        entry.api_key_env or entry.api_key_file or ("AWS's credentials" if entry.engine is EngineKind.BEDROCK else ""),
         entry.context_length,
         entry.timeout,
         entry.connect_seconds,

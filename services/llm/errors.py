@@ -57,6 +57,8 @@ _KINDS = ("code", "type", "status")
 _FACT = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
 # Types of errors within a stream that are the request's fault.
 _REQUEST_KINDS = frozenset(("invalid_request_error", "badrequesterror", "invalid_argument"))
+_FAILED = (408, 424)
+"""Statuses below 500 by which a server says that it, or the model behind it, has failed."""
 IN_STREAM = 500
 """The status that an error within a stream has where it says none."""
 
@@ -124,14 +126,14 @@ def answered(endpoint: ModelEndpoint, status: int, headers: Mapping[str, str], b
     """The error of an answer with a status other than 200."""
     at = who(endpoint)
     if status in (401, 403):
-        return _misconfigured(endpoint, status, f"it refused the key: look at {endpoint.key_name or 'api_key_env'}")
+        return misconfigured(endpoint, f"it refused the key: look at {endpoint.key_name or 'api_key_env'}", status)
     if status == 404:
-        return _misconfigured(endpoint, status, f"nothing at {endpoint.url}, or no model {endpoint.model!r}")
+        return misconfigured(endpoint, f"nothing at {endpoint.url}, or no model {endpoint.model!r}", status)
     if 300 <= status < 400:
-        return _misconfigured(endpoint, status, "it redirects elsewhere: give its base_url as it is")
+        return misconfigured(endpoint, "it redirects elsewhere: give its base_url as it is", status)
     if status == 402:
-        return _misconfigured(endpoint, status, "it wants to be paid: look at the account behind the key")
-    if status >= 500 or status == 408:
+        return misconfigured(endpoint, "it wants to be paid: look at the account behind the key", status)
+    if status >= 500 or status in _FAILED:
         return UpstreamUnavailable(f"{at} answered {status}").retry_in(retry_after(headers))
     if 200 <= status < 300:
         return broken(endpoint, f"has the status {status}, which no answer has")
@@ -156,7 +158,7 @@ def within_stream(endpoint: ModelEndpoint, error: Any) -> DomainError:
         status = 429
     elif not status and (kinds & (_LENGTH_CODES | _REQUEST_KINDS) or _TOO_LONG.search(message)):
         status = 400
-    if status and (status < 500 and status != 408):
+    if status and (status < 500 and status not in _FAILED):
         return answered(endpoint, status, {}, body)
     said = f": {message}" if message else ""
     return UpstreamUnavailable(
@@ -185,7 +187,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
 
 
-def _misconfigured(endpoint: ModelEndpoint, status: int, hint: str) -> UpstreamMisconfigured:
+def misconfigured(endpoint: ModelEndpoint, hint: str, status: int = 0) -> UpstreamMisconfigured:
+    """`hint` is what the operator's log is told; `status` the upstream's, 0 where it was not asked."""
     shown = without_secrets(hint, endpoint.secrets)
     log.error("upstream misconfigured", extra={"model": endpoint.name, "status": status, "hint": shown})
     return UpstreamMisconfigured(f"{who(endpoint)} is not set up rightly; its operator's log says more")

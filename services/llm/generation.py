@@ -11,7 +11,8 @@ from services.llm.route_report import RouteReport
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a model is asked for. `confidence` asks how sure the model is, `reasoning` for what it thinks aloud.
+    """What a model is asked for. `continues`: the last message is the beginning of the answer, and the rest is asked
+    for, of a model that can go on. `confidence` asks how sure the model is, `reasoning` for what it thinks aloud.
 
     `found` is what a generator without a language model quotes from, in its own form, `max_sentences` at most; a
     language model reads the passages from `messages`.
@@ -28,6 +29,7 @@ class Generation:
     reasoning: bool = False
     found: Any = None
     max_sentences: int = 2
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ def _passages(message: event_pb.RunEvent, body: PassagesRetrieved) -> None:
         message.passages.degraded = True
     if body.not_reranked:
         message.passages.not_reranked = True
+    if body.left_out_tokens:
+        message.passages.left_out_tokens = body.left_out_tokens
     for passage in body.passages:
         message.passages.passages.add(
             passage_id=passage.passage_id,
@@ -142,6 +144,7 @@ def _model_routed(message: event_pb.RunEvent, body: ModelRouted) -> None:
                 for one in report.failed
             ],
             hedged=report.hedged,
+            resumed=report.resumed,
         )
     )
 

@@ -17,6 +17,8 @@ class EngineKind(StrEnum):
     AZURE = "azure"  # OpenAI's at Azure: other URLs, another header for the key
     ANTHROPIC = "anthropic"  # Anthropic's Messages
     GEMINI = "gemini"  # Google's generateContent
+    BEDROCK = "bedrock"  # Amazon Bedrock's Converse
+    OLLAMA = "ollama"  # Ollama's own API
     EXTRACTIVE = "extractive"  # quotes from passages, no language model
     ROUTE = "route"  # other models of the catalogue
 
@@ -30,7 +32,7 @@ class Capability(StrEnum):
 
 
 ALL = frozenset(Capability)
-UPSTREAMS = frozenset((EngineKind.OPENAI, EngineKind.AZURE, EngineKind.ANTHROPIC, EngineKind.GEMINI))
+UPSTREAMS = frozenset(EngineKind) - {EngineKind.TRITON, EngineKind.EXTRACTIVE, EngineKind.ROUTE}
 """Those that are asked over HTTP. Whatever their wire, all but that reads OpenAI's form."""
 ANY_FIELD = "*"
 """In `passes`: every field goes on."""
@@ -50,17 +52,17 @@ class BreakerSpec:
 class CatalogueEntry:
     """A model that can be asked by `name`.
 
-    `bare`: the gateway answers chat completions of it by itself, without a run. `model` is its name at the upstream,
-    `lora` an adapter of Triton's model, `api_version` that of Azure's API. `api_key_env` names the variable with the
-    upstream's key, `api_key_file` a file with it; `headers` are further ones. `context_length`: tokens read and written
-    in sum, 0 for unknown. `answer_tokens`: what an answer without a limit is expected to have; `longest_answer`: the
-    most that the model writes, 0 for unknown; `limit_field`: under what name it takes that. `passes`: fields of callers
-    that go on to the upstream beside those that always do. `sampling` holds where the caller says nothing; `priority`,
-    if any, holds always. `timeout`: seconds for one generation. `concurrency` generations at once, and
-    `bare_concurrency` of those that the gateway asks for by itself (0: any number), `queue` more may wait,
-    `queue_seconds` at most. `connections` bounds those of agents to an upstream, `connect_seconds`,
-    `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin the answer, and between two parts of
-    it.
+    `bare`: the gateway answers chat completions of it by itself, without a run. `model` is its name at the
+    upstream, `lora` an adapter of Triton's model, `api_version` that of Azure's API, `region` one of AWS.
+    `api_key_env` names the variable with the upstream's key, `api_key_file` a file with it; `headers` are further
+    ones. `context_length`: tokens read and written in sum, 0 for unknown. `answer_tokens`: what an answer without a
+    limit is expected to have; `longest_answer`: the most that the model writes, 0 for unknown; `limit_field`: under
+    what name it takes that. `passes`: fields of callers that go on to the upstream beside those that always do.
+    `sampling` holds where the caller says nothing; `priority`, if any, holds always. `timeout`: seconds for one
+    generation. `concurrency` generations at once, and `bare_concurrency` of those that the gateway asks for by
+    itself (0: any number), `queue` more may wait, `queue_seconds` at most. `connections` bounds those of agents to
+    an upstream, `connect_seconds`, `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin
+    the answer, and between two parts of it. `continues`: it goes on from a beginning of its answer.
     """
 
     name: str
@@ -71,6 +73,7 @@ class CatalogueEntry:
     lora: str = ""
     base_url: str = ""
     api_version: str = ""
+    region: str = ""
     api_key_env: str = ""
     api_key_file: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -93,6 +96,7 @@ class CatalogueEntry:
     first_byte_seconds: float = 120
     idle_seconds: float = 60
     breaker: BreakerSpec = BreakerSpec()
+    continues: bool = False
 
     @property
     def upstream(self) -> bool:

@@ -121,6 +121,10 @@ def _checked(form: CatalogueForm, document: YamlDocument, where: str) -> Catalog
             if wrong := _wrong_target(route, target.model, models, names):
                 line = document.line(("routes", number, "targets", place))
                 raise _bad(where, Problem("", f"routes[{number}].targets[{place}]: {wrong}", line))
+    for number, route in enumerate(form.routes):
+        if route.resume and not any(models[one.model].continues for one in route.targets if one.model in models):
+            wrong = f"routes[{number}].resume: none of its targets `continues` an answer, as its model may say"
+            raise _bad(where, Problem("", wrong, document.line(("routes", number, "resume"))))
     if form.default and form.default not in names:
         line = document.line(("default",))
         raise _bad(where, Problem("", f"default: there is no model {form.default!r}", line))

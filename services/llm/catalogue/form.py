@@ -1,5 +1,7 @@
 """The form of the catalogue's file, and the entries that it stands for. Pure."""
 
+import importlib.util
+import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -18,14 +20,16 @@ _PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 _OUR_HEADERS = {
     "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding",
 }  # fmt: skip
-_APART = {"generator", "price", "sampling", "capabilities", "priority", "model", "breaker"}
+_APART = {"generator", "price", "sampling", "capabilities", "priority", "model", "breaker", "region"}
 # Unless the file says otherwise; all there are of others.
 _CAPABLE = {
     EngineKind.EXTRACTIVE: frozenset[Capability](),
     EngineKind.ANTHROPIC: frozenset((Capability.TOOLS,)),
+    EngineKind.BEDROCK: frozenset((Capability.TOOLS,)),
     EngineKind.GEMINI: frozenset((Capability.TOOLS, Capability.JSON_SCHEMA)),
 }
-_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes")
+_AWS_REGION = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+_OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes", "continues")
 
 
 def _usable_url(url: str) -> str:
@@ -90,6 +94,7 @@ class ModelForm(Strict):
     lora: str = ""
     base_url: BaseUrl = ""
     api_version: str = Field("", pattern=r"^[A-Za-z0-9.-]{0,32}$")
+    region: str = Field("", pattern=r"^[a-z0-9-]{0,32}$")
     api_key_env: Variable = ""
     api_key_file: str = ""
     headers: Headers = {}
@@ -111,6 +116,7 @@ class ModelForm(Strict):
     first_byte_seconds: float = Field(120, gt=0)
     idle_seconds: float = Field(60, gt=0)
     breaker: BreakerForm = BreakerForm()
+    continues: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -130,6 +136,30 @@ class ModelForm(Strict):
             raise ValueError("give api_key_env or api_key_file, not both")
         return self
 
+    @model_validator(mode="after")
+    def _of_ollama(self) -> Self:
+        if self.generator is EngineKind.OLLAMA and self.base_url.rstrip("/").endswith(("/v1", "/api")):
+            raise ValueError("Ollama's own API is asked at http://HOST:11434, with no /v1 or /api behind it")
+        return self
+
+    @model_validator(mode="after")
+    def _of_aws(self) -> Self:
+        if self.generator is EngineKind.BEDROCK:
+            if importlib.util.find_spec("botocore") is None:
+                raise ValueError("bedrock needs a package that is not installed: pip install 'headworks[bedrock]'")
+            if not self._region():
+                raise ValueError(
+                    "the base_url names no region of AWS, as bedrock-runtime.REGION.amazonaws.com: give region"
+                )
+        elif self.region:
+            raise ValueError("region goes with `generator: bedrock`")
+        return self
+
+    def _region(self) -> str:
+        """As it is given, or as the URL names it."""
+        found = None if self.region else _AWS_REGION.search(self.base_url)
+        return found[1] if found else self.region
+
     def entry(self) -> CatalogueEntry:
         capabilities = self.capabilities
         if capabilities is None:
@@ -139,6 +169,7 @@ class ModelForm(Strict):
             **given,
             engine=self.generator,
             model=self.model or self.name,
+            region=self._region() if self.generator is EngineKind.BEDROCK else "",
             price=Price(int(self.price.input * NANOS), int(self.price.output * NANOS)),
             capabilities=capabilities,
             sampling=Sampling(**self.sampling.model_dump()),
@@ -170,6 +201,7 @@ class RouteForm(Strict):
     whole_answer_seconds: float = Field(120, gt=0)
     faults: dict[Fault, Remedy] = {}
     hedge: HedgeForm | None = None
+    resume: bool = False
 
     @field_validator("faults")
     @classmethod
@@ -200,6 +232,7 @@ class RouteForm(Strict):
             self.whole_answer_seconds,
             self.faults,
             HedgeSpec(**self.hedge.model_dump()) if self.hedge else None,
+            self.resume,
         )
 
 

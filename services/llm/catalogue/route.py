@@ -31,7 +31,8 @@ class RouteSpec:
     """`attempts` of one call at most; of all calls this `retry_share` may be attempts that are made again.
     `first_token_seconds`: how long a target may take to begin its answer while another could be asked, and
     `whole_answer_seconds` for all of one that does not come in a stream. `faults`: what
-    is done about them otherwise than REMEDIES says."""
+    is done about them otherwise than REMEDIES says. `resume`: where an answer breaks off, a target that `continues`
+    goes on with it."""
 
     name: str
     targets: tuple[TargetSpec, ...]
@@ -43,6 +44,7 @@ class RouteSpec:
     whole_answer_seconds: float = 120
     faults: Mapping[Fault, Remedy] = field(default_factory=dict)
     hedge: HedgeSpec | None = None
+    resume: bool = False
 
     def entry(self, targets: Mapping[str, CatalogueEntry]) -> CatalogueEntry:
         """The route as a model, which can what any of its targets can, and costs what the dearest does."""

@@ -27,6 +27,8 @@ BESIDE = (EXTRA, "provider_specific_fields", "signature", "thought_signature")
 """Fields of a call that go back with it. Others are by proxies before such servers."""
 LONGEST_BESIDE = 256 << 10
 """Characters beside a call; what is longer is not sent back."""
+CONTINUES = {"continue_final_message": True, "add_generation_prompt": False}
+"""How vLLM and others are told that the last message goes on; other wires have no word for it, and take it so."""
 _NUMBERS = (
     "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty",
     "repetition_penalty",
@@ -53,6 +55,8 @@ def body(generation: Generation, model: str, limit_field: str = "max_tokens") ->
         made["response_format"] = form
     if generation.confidence:
         made["logprobs"] = True
+    if generation.continues:
+        made |= CONTINUES
     return made
 
 

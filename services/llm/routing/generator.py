@@ -8,6 +8,8 @@ from services.llm.catalogue.entry import Capability
 from services.llm.chat import Declaration, Form, Message
 from services.llm.generation import Generation, Generator, Lost, Routed, Said
 from services.llm.needs import Needs
+from services.llm.route_report import RouteReport
+from services.llm.routing.resuming import Continuation
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
 from services.llm.tokens import estimate_generation
@@ -78,6 +80,12 @@ class RoutedGenerator:
             if asking.lost is not None:
                 yield asking.lost
             raise
+        said = self._resumed(answer, report, generation) if self.route.spec.resume else self._said(answer, report)
+        async with aclosing(said) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _said(self, answer: _Pieces, report: RouteReport) -> AsyncGenerator[Said, None]:
         with self.route.answering(report):
             if self._several:
                 yield Routed(report)
@@ -85,6 +93,33 @@ class RoutedGenerator:
                 yield answer.first
                 async for piece in rest:
                     yield piece
+
+    async def _resumed(
+        self, answer: _Pieces, report: RouteReport, generation: Generation
+    ) -> AsyncGenerator[Said, None]:
+        """The answer, where another target goes on with it once it breaks off, and perhaps a third."""
+        continuation = Continuation(generation)
+        while True:
+            lost: Lost | None = None
+            try:
+                async with aclosing(self._said(answer, report)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Lost):
+                            lost = piece
+                            continue
+                        for one in continuation.taken(piece):
+                            yield one
+                return
+            except DomainError as error:
+                try:
+                    if not continuation.possible:
+                        raise
+                    asking = _Asking(self._generators, continuation.generation())
+                    answer, report = await self.route.go_on(asking.begin, report, error, _needs(generation), _left)
+                except DomainError:
+                    if lost is not None:
+                        yield lost
+                    raise
 
 
 def _left() -> float:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from prometheus_client import Counter
@@ -99,10 +100,38 @@ class Route:
         to be read within `answering`. Raises what the last target has raised, or NoTarget."""
         self._retries.call()
         self._hedges.call()
-        failed: list[Attempt] = []
-        apart: dict[Target, bool] = {}
+        return await self._begun(begin, self._first(needs), needs, left, [], {})
+
+    async def go_on(
+        self, begin: Begin[Answer], broken: RouteReport, error: DomainError, needs: Needs, left: Callable[[], float]
+    ) -> tuple[Answer, RouteReport]:
+        """The rest of an answer that broke off with an `error`, by a target that can go on, which `begin` asks for it.
+        Raises the error where there is none."""
+        fault = fault_of(error)
+        failed = [*broken.failed, Attempt(broken.target, fault, 0.0)]
+        tried = {one.target for one in failed}
+        apart = {
+            one.target: False for one in self.targets if one.target.name in tried or not one.target.entry.continues
+        }
+        remedy = self._remedies.get(fault, Remedy.NEVER)
+        target = None if remedy is Remedy.NEVER or len(failed) >= self.spec.attempts else self._choice.of(needs, apart)
+        if target is None or left() <= 0 or not self._may_retry():
+            raise error
+        self.on_retry()
+        answer, report = await self._begun(begin, target, needs, left, failed, apart)
+        return answer, replace(report, resumed=True)
+
+    async def _begun(
+        self,
+        begin: Begin[Answer],
+        target: Target,
+        needs: Needs,
+        left: Callable[[], float],
+        failed: list[Attempt],
+        apart: dict[Target, bool],
+    ) -> tuple[Answer, RouteReport]:
+        """See `begin`. `apart`: who was asked, and whether it may be asked again."""
         pause = FIRST_PAUSE
-        target = self._first(needs)
         while True:
             started = time.monotonic()
             try:

@@ -32,7 +32,7 @@ class AnthropicWire:
     def headers(self, key: str) -> Mapping[str, str]:
         return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
-    def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
+    async def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
         return Prepared(url, headers, orjson.dumps(messages_request(orjson.loads(body))))
 
     def reading(self, model: str) -> "AnthropicReading":

@@ -25,7 +25,7 @@ _SILENT = frozenset((
     "model", "messages", "stream", "stream_options", "stop", "tools", "tool_choice", "parallel_tool_calls", "user",
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "seed", "prompt_cache_key",
     "safety_identifier", "presence_penalty", "frequency_penalty", "reasoning_effort", "logprobs", "top_logprobs",
-    "verbosity", "n",
+    "verbosity", "n", "continue_final_message", "add_generation_prompt",
     *_AS_THEY_ARE,
 ))  # fmt: skip
 """Fields that are seen to, or that the API has no place for and whose absence changes no form."""

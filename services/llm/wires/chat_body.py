@@ -91,6 +91,15 @@ def chosen(choice: Any) -> str:
     return str(function["name"])
 
 
+def names_of_calls(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The functions that were called, by the ids of the calls."""
+    return {
+        call.get("id") or "": (call.get("function") or {}).get("name") or ""
+        for message in messages
+        for call in message.get("tool_calls") or ()
+    }
+
+
 def stops(body: Mapping[str, Any]) -> list[str]:
     stop = body.get("stop") or []
     return [stop] if isinstance(stop, str) else list(stop)

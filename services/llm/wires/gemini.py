@@ -27,7 +27,7 @@ class GeminiWire:
     def headers(self, key: str) -> Mapping[str, str]:
         return {"x-goog-api-key": key} if key else {}
 
-    def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
+    async def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
         asked = orjson.loads(body)
         how = STREAM if asked.get("stream") else WHOLE
         return Prepared(f"{url}:{how}", headers, orjson.dumps(content_request(asked)))

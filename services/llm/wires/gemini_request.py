@@ -10,6 +10,7 @@ from services.llm.wires.chat_body import (
     inline,
     instructions,
     limit_of,
+    names_of_calls,
     object_of,
     parts_of,
     stops,
@@ -31,12 +32,7 @@ def content_request(body: Mapping[str, Any]) -> dict[str, Any]:
     """Raises WireCannot."""
     if "functions" in body:
         raise WireCannot("functions: give tools", "functions")
-    names = {
-        call.get("id") or "": (call.get("function") or {}).get("name") or ""
-        for message in body["messages"]
-        for call in message.get("tool_calls") or ()
-    }
-    said = turns(body["messages"], "model", partial(_parts, names))
+    said = turns(body["messages"], "model", partial(_parts, names_of_calls(body["messages"])))
     made: dict[str, Any] = {"contents": [{"role": role, "parts": parts} for role, parts in said]}
     if told := instructions(body["messages"]):
         made["systemInstruction"] = {"parts": [{"text": one} for one in told]}

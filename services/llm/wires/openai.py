@@ -18,7 +18,7 @@ class OpenAiWire:
     def headers(self, key: str) -> Mapping[str, str]:
         return {"authorization": f"Bearer {key}"} if key else {}
 
-    def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
+    async def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
         return Prepared(url, headers, body)
 
     def reading(self, model: str) -> Reading | None:

@@ -47,8 +47,8 @@ class Wire(Protocol):
         """Those that the key goes out with."""
         ...
 
-    def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
-        """A request as it goes out; `url` and `headers` are the model's. Raises WireCannot."""
+    async def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
+        """A request as it goes out; `url` and `headers` are the model's. Raises WireCannot and Unsigned."""
         ...
 
     def reading(self, model: str) -> Reading | None:
@@ -63,6 +63,10 @@ class WireCannot(InvalidArgument):
 
     def __init__(self, what: str, param: str) -> None:
         super().__init__(f"this model's provider has no form for {what}", param=param)
+
+
+class Unsigned(Exception):
+    """A request cannot be signed: the message tells an operator why, and what to do."""
 
 
 def event(value: Any) -> bytes:

@@ -81,11 +81,13 @@ class PassageReference:
 @dataclass(frozen=True, slots=True)
 class PassagesRetrieved:
     """The passages an answer is built from, best first. `degraded`: they were found by their words alone, as the
-    embedder was gone. `not_reranked`: the agent has them reranked, and the reranker was gone."""
+    embedder was gone. `not_reranked`: the agent has them reranked, and the reranker was gone. `left_out_tokens` of them
+    the model does not read, by estimate."""
 
     passages: tuple[PassageReference, ...]
     degraded: bool = False
     not_reranked: bool = False
+    left_out_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

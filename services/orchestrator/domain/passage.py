@@ -13,7 +13,8 @@ class Passage:
 
     `start` is the place of its text in its document. `sentences` are ranges in `text`; `cosines` those of the sentences
     with the question, none where it was not embedded; `leads` what each is to be read after, "" for nothing, none where
-    none needs it. `page` counts from 1, 0 for none. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN
+    none needs it. `page` counts from 1, 0 for none. `shown`: what a model reads of it, where that is
+    less than its text; "" for nothing. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN
     where a signal did not find the passage.
     """
 
@@ -31,6 +32,12 @@ class Passage:
     leads: tuple[str, ...] = ()
     headings: tuple[str, ...] = ()
     page: int = 0
+    shown: str | None = None
+
+    @property
+    def reading(self) -> str:
+        """What a model reads of it."""
+        return self.text if self.shown is None else self.shown
 
     def cite(self, span: Span, quote: str) -> Citation:
         """A citation of a range of its text, as `quote` has it."""

@@ -127,6 +127,32 @@ def sentence(text: str) -> SentenceTerms:
     return SentenceTerms(own, frozenset(term[:PREFIX] for term in own if len(term) >= PREFIX), len(found))
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Some sentences of a question, by their places among those that are read: terms, what each says for itself
+    (`own`), with what stands around it (`plain`), and with what its figures count (`scores`). credit: float32 [n,
+    terms] of the question's `content` terms; lexical: each one's share of them."""
+
+    sentences: Sequence[SentenceTerms]
+    passage: npt.NDArray[np.int32]
+    trust: float
+    content: npt.NDArray[np.bool_]
+    credit: Floats
+    lexical: Floats
+    own: Floats
+    plain: Floats
+    scores: Floats
+
+
+def sentence_scores(question: QuoteQuestion) -> Floats:
+    """float32 [n]: how much each sentence of all passages has of an answer."""
+    if not question.sentences:
+        return np.zeros(0, dtype=np.float32)
+    asked = question_terms(question.text)
+    sentences = [sentence(text) for text in question.sentences]
+    return _scored(question, asked, np.arange(len(sentences)), sentences).scores
+
+
 def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     """The best sentence and those that add to it, best first, or none when the confidence is below the threshold."""
     read = np.flatnonzero(question.passage < PASSAGES_READ)
@@ -135,6 +161,27 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     tokens = len(asked) + sum(item.length for item in sentences)
     if not sentences:
         return QuoteChoice([], 0.0, tokens, 0)
+    found = _scored(question, asked, read, sentences)
+    passage, own, plain, scores = found.passage, found.own, found.plain, found.scores
+    unsaid = _unsaid_name(question, asked, sentences, passage, int(own.argmax()))
+    covered = _coverage(found.credit[:, found.content], passage) - _least_coverage(question.text)
+    confidence = _confidence(found.trust, own, covered, unsaid)
+    best = int(scores.argmax())
+    rivals = _rivals(best, sentences, [question.sources[number].document for number in passage if question.sources])
+    if any(plain[place] >= RIVAL_SHARE * plain[best] for place in rivals):
+        confidence *= RIVAL_CONFIDENCE
+    if confidence < threshold:
+        return QuoteChoice([], confidence, tokens, 0)
+    scores[rivals] = 0
+    order = _adding(scores, found.lexical, passage, sentences, question.max_sentences)
+    chosen = [(int(read[place]), float(scores[place])) for place in order]
+    return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+
+
+def _scored(
+    question: QuoteQuestion, asked: Sequence[str], read: npt.NDArray[np.int64], sentences: Sequence[SentenceTerms]
+) -> _Scored:
+    """The `sentences`, of which `read` are the numbers."""
     embedded = question.cosines.size > 0
     trust = _trust(question) if embedded else 0.0
     passage = question.passage[read]
@@ -155,20 +202,7 @@ def choose(question: QuoteQuestion, threshold: float) -> QuoteChoice:
     plain += PASSAGE_WEIGHT * _standing(question.passage_scores, trust)[passage]
     scores: Floats = plain + _figures(question, read, trust)
     own[echoes] = scores[echoes] = 0
-    unsaid = _unsaid_name(question, asked, sentences, passage, int(own.argmax()))
-    confidence = _confidence(
-        trust, own, _coverage(credit[:, content], passage) - _least_coverage(question.text), unsaid
-    )
-    best = int(scores.argmax())
-    rivals = _rivals(best, sentences, [question.sources[number].document for number in passage if question.sources])
-    if any(plain[place] >= RIVAL_SHARE * plain[best] for place in rivals):
-        confidence *= RIVAL_CONFIDENCE
-    if confidence < threshold:
-        return QuoteChoice([], confidence, tokens, 0)
-    scores[rivals] = 0
-    order = _adding(scores, lexical, passage, sentences, question.max_sentences)
-    chosen = [(int(read[place]), float(scores[place])) for place in order]
-    return QuoteChoice(chosen, confidence, tokens, sum(sentences[place].length for place in order))
+    return _Scored(sentences, passage, trust, content, credit, lexical, own, plain, scores)
 
 
 def _content(asked: Sequence[str], language: str) -> npt.NDArray[np.bool_]:

@@ -18,12 +18,14 @@ from tests.fakes.openai_upstream import Behaviour, FakeOpenAi
 
 @dataclass(frozen=True)
 class WiredModel:
-    """The provider's `engine`, its name of the model, the key to it, and what it can do."""
+    """The provider's `engine`, its name of the model, the key to it (empty for none), what it can do, and where it
+    is."""
 
     engine: EngineKind
     model: str
     key: str
     capabilities: frozenset[Capability]
+    region: str = ""
 
     @asynccontextmanager
     async def served(self, behaviour: Behaviour) -> AsyncIterator[tuple[ModelFactory, CatalogueEntry, FakeOpenAi]]:
@@ -32,8 +34,8 @@ class WiredModel:
             client = HttpClient()
             await client.open()
             entry = CatalogueEntry(
-                "wired", self.engine, bare=True, base_url=upstream.url, model=self.model, api_key_env="KEY",
-                capabilities=self.capabilities,
+                "wired", self.engine, bare=True, base_url=upstream.url, model=self.model,
+                api_key_env="KEY" if self.key else "", capabilities=self.capabilities, region=self.region,
             )  # fmt: skip
             try:
                 yield ModelFactory(client, {"KEY": self.key}.get), entry, upstream

@@ -105,7 +105,15 @@ BAD = [
     ("models:\n  - {name: b, generator: openai, base_url: 'http://h:port/v1'}\n", 2, "models[0].base_url"),
     ("models:\n  - {name: b, generator: openai, base_url: 'ftp://x'}\n", 2, "models[0].base_url"),
     ("models:\n  - {name: b, generator: triton, base_url: 'http://x'}\n", 2, "goes with an upstream"),
+    ("models:\n  - {name: b, generator: bedrock, base_url: 'https://x.example'}\n", 2, "names no region of AWS"),
+    ("models:\n  - {name: b, generator: triton, continues: true}\n", 2, "goes with an upstream"),
+    (HEAD + "routes:\n  - {name: r, resume: true, targets: [{model: a}]}\n", 6, "none of its targets `continues`"),
+    (HEAD + "    region: eu-central-1\n", 2, "goes with `generator: bedrock`"),
+    ("models:\n  - {name: b, generator: ollama, base_url: 'http://h:11434/v1'}\n", 2, "with no /v1"),
 ]
+
+
+BEDROCK = "models:\n  - {{name: b, generator: bedrock, base_url: 'https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com'{}}}\n"
 
 
 @pytest.mark.parametrize(("text", "line", "words"), BAD)
@@ -115,6 +123,20 @@ def test_a_bad_file_is_named_by_line_and_field(text: str, line: int, words: str)
     assert str(caught.value).startswith(f"models.yaml, line {line}: ")
     assert words in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_bedrock_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadCatalogue, match="pip install"):
+        catalogue_file.parse(BEDROCK.format(""), "models.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "region"), [("", "us-gov-west-1"), (", region: eu-central-1", "eu-central-1")], ids=["the URL's", "given"]
+)
+def test_a_region_of_aws(given: str, region: str) -> None:
+    (entry,) = catalogue_file.parse(BEDROCK.format(given), "models.yaml").entries
+    assert entry.region == region
 
 
 def test_every_error_is_told_at_once() -> None:

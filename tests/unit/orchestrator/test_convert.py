@@ -118,7 +118,7 @@ CITATION = Citation("d", "T", "u", "p", Span(10, 14), "cats")
     [
         (Started("rag", "c"), "started"),
         (PassagesRetrieved(()), "passages"),
-        (PassagesRetrieved((PassageReference("p", "d", "T", 0.5),)), "passages"),
+        (PassagesRetrieved((PassageReference("p", "d", "T", 0.5),), left_out_tokens=7), "passages"),
         (TextDelta(""), "text"),
         (CitationAdded(CITATION, Span(0, 4)), "citation"),
         (UsageReported(1, 2), "usage"),

@@ -161,6 +161,7 @@ def _route(routed: event_pb.ModelRouted) -> Json:
             for one in routed.failed
         ),
         routed.hedged,
+        routed.resumed,
     ).json
 
 

@@ -32,7 +32,7 @@ from headworks.type.v1 import timing_pb2 as headworks_dot_type_dot_v1_dot_timing
 from headworks.type.v1 import usage_pb2 as headworks_dot_type_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)headworks/orchestrator/v1/run_event.proto\x12\x19headworks.orchestrator.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#headworks/orchestrator/v1/run.proto\x1a$headworks/orchestrator/v1/tool.proto\x1a headworks/type/v1/citation.proto\x1a\x1cheadworks/type/v1/span.proto\x1a\x1eheadworks/type/v1/timing.proto\x1a\x1dheadworks/type/v1/usage.proto\"\xad\t\n\x08RunEvent\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x07started\x18\n \x01(\x0b\x32%.headworks.orchestrator.v1.RunStartedH\x00\x12@\n\x08passages\x18\x0b \x01(\x0b\x32,.headworks.orchestrator.v1.PassagesRetrievedH\x00\x12\x34\n\x04text\x18\x0c \x01(\x0b\x32$.headworks.orchestrator.v1.TextDeltaH\x00\x12<\n\x08\x63itation\x18\r \x01(\x0b\x32(.headworks.orchestrator.v1.CitationAddedH\x00\x12\x39\n\x05usage\x18\x0e \x01(\x0b\x32(.headworks.orchestrator.v1.UsageReportedH\x00\x12:\n\x08\x66inished\x18\x0f \x01(\x0b\x32&.headworks.orchestrator.v1.RunFinishedH\x00\x12>\n\x0cstep_started\x18\x10 \x01(\x0b\x32&.headworks.orchestrator.v1.StepStartedH\x00\x12@\n\rstep_finished\x18\x11 \x01(\x0b\x32\'.headworks.orchestrator.v1.StepFinishedH\x00\x12\x41\n\ttool_call\x18\x12 \x01(\x0b\x32,.headworks.orchestrator.v1.ToolCallRequestedH\x00\x12\x44\n\x0btool_result\x18\x13 \x01(\x0b\x32-.headworks.orchestrator.v1.ToolResultReceivedH\x00\x12:\n\x07verdict\x18\x14 \x01(\x0b\x32\'.headworks.orchestrator.v1.VerdictGivenH\x00\x12H\n\x10\x61pproval_request\x18\x15 \x01(\x0b\x32,.headworks.orchestrator.v1.ApprovalRequestedH\x00\x12G\n\x11\x61pproval_decision\x18\x16 \x01(\x0b\x32*.headworks.orchestrator.v1.ApprovalDecidedH\x00\x12>\n\treasoning\x18\x17 \x01(\x0b\x32).headworks.orchestrator.v1.ReasoningDeltaH\x00\x12>\n\ntool_begun\x18\x18 \x01(\x0b\x32(.headworks.orchestrator.v1.ToolCallBegunH\x00\x12\x44\n\x0f\x63ontext_trimmed\x18\x19 \x01(\x0b\x32).headworks.orchestrator.v1.ContextTrimmedH\x00\x12>\n\x0cmodel_routed\x18\x1a \x01(\x0b\x32&.headworks.orchestrator.v1.ModelRoutedH\x00\x42\x07\n\x05\x65vent\"\x82\x01\n\nRunStarted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\x05\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0e\n\x06prompt\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61llers_prompt\x18\x06 \x01(\t\"z\n\x11PassagesRetrieved\x12=\n\x08passages\x18\x01 \x03(\x0b\x32+.headworks.orchestrator.v1.RetrievedPassage\x12\x10\n\x08\x64\x65graded\x18\x02 \x01(\x08\x12\x14\n\x0cnot_reranked\x18\x03 \x01(\x08\"Y\n\x10RetrievedPassage\x12\x12\n\npassage_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x02\":\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\x05\x12\x0f\n\x07refusal\x18\x03 \x01(\x08\"\x1e\n\x0eReasoningDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"p\n\rCitationAdded\x12-\n\x08\x63itation\x18\x01 \x01(\x0b\x32\x1b.headworks.type.v1.Citation\x12\x30\n\x0b\x61nswer_span\x18\x02 \x01(\x0b\x32\x1b.headworks.type.v1.CharSpan\"8\n\rUsageReported\x12\'\n\x05usage\x18\x01 \x01(\x0b\x32\x18.headworks.type.v1.Usage\"\xfb\x02\n\x0bRunFinished\x12\x37\n\x06reason\x18\x01 \x01(\x0e\x32\'.headworks.orchestrator.v1.FinishReason\x12\x14\n\x0c\x65rror_reason\x18\x02 \x01(\t\x12\x15\n\rerror_message\x18\x03 \x01(\t\x12\x12\n\nerror_code\x18\x04 \x01(\x05\x12-\n\x07timings\x18\x05 \x03(\x0b\x32\x1c.headworks.type.v1.HopTiming\x12\r\n\x05limit\x18\x06 \x01(\t\x12O\n\rerror_details\x18\x07 \x03(\x0b\x32\x38.headworks.orchestrator.v1.RunFinished.ErrorDetailsEntry\x12.\n\x0bretry_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x33\n\x11\x45rrorDetailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"t\n\x0bStepStarted\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.headworks.orchestrator.v1.StepKind\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\"\xa5\x02\n\x0cStepFinished\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.headworks.orchestrator.v1.StepKind\x12\r\n\x05model\x18\x03 \x01(\t\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.headworks.type.v1.Usage\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06waited\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x0e\n\x06\x66inish\x18\x08 \x01(\t\x12\x17\n\nconfidence\x18\t \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"u\n\x0bModelRouted\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x37\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32\'.headworks.orchestrator.v1.RouteAttempt\x12\x0e\n\x06hedged\x18\x04 \x01(\x08\"Z\n\x0cRouteAttempt\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"e\n\x11ToolCallRequested\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32#.headworks.orchestrator.v1.ToolCall\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\x0f\n\x07\x63\x61llers\x18\x03 \x01(\x08\" \n\rToolCallBegun\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\xbe\x01\n\x12ToolResultReceived\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12\x10\n\x08is_error\x18\x04 \x01(\x08\x12\x14\n\x0c\x65rror_reason\x18\x05 \x01(\t\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x11\n\ttruncated\x18\x08 \x01(\x08\"t\n\x0e\x43ontextTrimmed\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.headworks.orchestrator.v1.TrimmedResult\x12\x10\n\x08messages\x18\x02 \x01(\x05\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\".\n\rTrimmedResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x05\"\x84\x01\n\x0cVerdictGiven\x12\x0e\n\x06grader\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x11\n\tsentences\x18\x06 \x03(\t\x12\x11\n\tundecided\x18\x07 \x01(\x08\"\xbd\x02\n\x11\x41pprovalRequested\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12?\n\x04kind\x18\x02 \x01(\x0e\x32\x31.headworks.orchestrator.v1.ApprovalRequested.Kind\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x31\n\x04\x63\x61ll\x18\x04 \x01(\x0b\x32#.headworks.orchestrator.v1.ToolCall\x12\r\n\x05\x64raft\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_TOOL_CALL\x10\x01\x12\x0c\n\x08KIND_RUN\x10\x02\x12\x0f\n\x0bKIND_ANSWER\x10\x03\"r\n\x0f\x41pprovalDecided\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x10\n\x08\x61pproved\x18\x02 \x01(\x08\x12\x12\n\ndecided_by\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x13\n\x0breplacement\x18\x05 \x01(\t*\xae\x01\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12STEP_KIND_RETRIEVE\x10\x01\x12\x16\n\x12STEP_KIND_GENERATE\x10\x02\x12\x13\n\x0fSTEP_KIND_TOOLS\x10\x03\x12\x13\n\x0fSTEP_KIND_GRADE\x10\x04\x12\x14\n\x10STEP_KIND_REPAIR\x10\x05\x12\x17\n\x13STEP_KIND_SUMMARISE\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)headworks/orchestrator/v1/run_event.proto\x12\x19headworks.orchestrator.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#headworks/orchestrator/v1/run.proto\x1a$headworks/orchestrator/v1/tool.proto\x1a headworks/type/v1/citation.proto\x1a\x1cheadworks/type/v1/span.proto\x1a\x1eheadworks/type/v1/timing.proto\x1a\x1dheadworks/type/v1/usage.proto\"\xad\t\n\x08RunEvent\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x07started\x18\n \x01(\x0b\x32%.headworks.orchestrator.v1.RunStartedH\x00\x12@\n\x08passages\x18\x0b \x01(\x0b\x32,.headworks.orchestrator.v1.PassagesRetrievedH\x00\x12\x34\n\x04text\x18\x0c \x01(\x0b\x32$.headworks.orchestrator.v1.TextDeltaH\x00\x12<\n\x08\x63itation\x18\r \x01(\x0b\x32(.headworks.orchestrator.v1.CitationAddedH\x00\x12\x39\n\x05usage\x18\x0e \x01(\x0b\x32(.headworks.orchestrator.v1.UsageReportedH\x00\x12:\n\x08\x66inished\x18\x0f \x01(\x0b\x32&.headworks.orchestrator.v1.RunFinishedH\x00\x12>\n\x0cstep_started\x18\x10 \x01(\x0b\x32&.headworks.orchestrator.v1.StepStartedH\x00\x12@\n\rstep_finished\x18\x11 \x01(\x0b\x32\'.headworks.orchestrator.v1.StepFinishedH\x00\x12\x41\n\ttool_call\x18\x12 \x01(\x0b\x32,.headworks.orchestrator.v1.ToolCallRequestedH\x00\x12\x44\n\x0btool_result\x18\x13 \x01(\x0b\x32-.headworks.orchestrator.v1.ToolResultReceivedH\x00\x12:\n\x07verdict\x18\x14 \x01(\x0b\x32\'.headworks.orchestrator.v1.VerdictGivenH\x00\x12H\n\x10\x61pproval_request\x18\x15 \x01(\x0b\x32,.headworks.orchestrator.v1.ApprovalRequestedH\x00\x12G\n\x11\x61pproval_decision\x18\x16 \x01(\x0b\x32*.headworks.orchestrator.v1.ApprovalDecidedH\x00\x12>\n\treasoning\x18\x17 \x01(\x0b\x32).headworks.orchestrator.v1.ReasoningDeltaH\x00\x12>\n\ntool_begun\x18\x18 \x01(\x0b\x32(.headworks.orchestrator.v1.ToolCallBegunH\x00\x12\x44\n\x0f\x63ontext_trimmed\x18\x19 \x01(\x0b\x32).headworks.orchestrator.v1.ContextTrimmedH\x00\x12>\n\x0cmodel_routed\x18\x1a \x01(\x0b\x32&.headworks.orchestrator.v1.ModelRoutedH\x00\x42\x07\n\x05\x65vent\"\x82\x01\n\nRunStarted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\x05\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0e\n\x06prompt\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61llers_prompt\x18\x06 \x01(\t\"\x93\x01\n\x11PassagesRetrieved\x12=\n\x08passages\x18\x01 \x03(\x0b\x32+.headworks.orchestrator.v1.RetrievedPassage\x12\x10\n\x08\x64\x65graded\x18\x02 \x01(\x08\x12\x14\n\x0cnot_reranked\x18\x03 \x01(\x08\x12\x17\n\x0fleft_out_tokens\x18\x04 \x01(\x05\"Y\n\x10RetrievedPassage\x12\x12\n\npassage_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x02\":\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\x05\x12\x0f\n\x07refusal\x18\x03 \x01(\x08\"\x1e\n\x0eReasoningDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"p\n\rCitationAdded\x12-\n\x08\x63itation\x18\x01 \x01(\x0b\x32\x1b.headworks.type.v1.Citation\x12\x30\n\x0b\x61nswer_span\x18\x02 \x01(\x0b\x32\x1b.headworks.type.v1.CharSpan\"8\n\rUsageReported\x12\'\n\x05usage\x18\x01 \x01(\x0b\x32\x18.headworks.type.v1.Usage\"\xfb\x02\n\x0bRunFinished\x12\x37\n\x06reason\x18\x01 \x01(\x0e\x32\'.headworks.orchestrator.v1.FinishReason\x12\x14\n\x0c\x65rror_reason\x18\x02 \x01(\t\x12\x15\n\rerror_message\x18\x03 \x01(\t\x12\x12\n\nerror_code\x18\x04 \x01(\x05\x12-\n\x07timings\x18\x05 \x03(\x0b\x32\x1c.headworks.type.v1.HopTiming\x12\r\n\x05limit\x18\x06 \x01(\t\x12O\n\rerror_details\x18\x07 \x03(\x0b\x32\x38.headworks.orchestrator.v1.RunFinished.ErrorDetailsEntry\x12.\n\x0bretry_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x33\n\x11\x45rrorDetailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"t\n\x0bStepStarted\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.headworks.orchestrator.v1.StepKind\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\"\xa5\x02\n\x0cStepFinished\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.headworks.orchestrator.v1.StepKind\x12\r\n\x05model\x18\x03 \x01(\t\x12\'\n\x05usage\x18\x04 \x01(\x0b\x32\x18.headworks.type.v1.Usage\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06waited\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x0e\n\x06\x66inish\x18\x08 \x01(\t\x12\x17\n\nconfidence\x18\t \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"\x86\x01\n\x0bModelRouted\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x37\n\x06\x66\x61iled\x18\x03 \x03(\x0b\x32\'.headworks.orchestrator.v1.RouteAttempt\x12\x0e\n\x06hedged\x18\x04 \x01(\x08\x12\x0f\n\x07resumed\x18\x07 \x01(\x08\"Z\n\x0cRouteAttempt\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"e\n\x11ToolCallRequested\x12\x31\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32#.headworks.orchestrator.v1.ToolCall\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\x0f\n\x07\x63\x61llers\x18\x03 \x01(\x08\" \n\rToolCallBegun\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\xbe\x01\n\x12ToolResultReceived\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12\x10\n\x08is_error\x18\x04 \x01(\x08\x12\x14\n\x0c\x65rror_reason\x18\x05 \x01(\t\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x11\n\ttruncated\x18\x08 \x01(\x08\"t\n\x0e\x43ontextTrimmed\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.headworks.orchestrator.v1.TrimmedResult\x12\x10\n\x08messages\x18\x02 \x01(\x05\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\".\n\rTrimmedResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x05\"\x84\x01\n\x0cVerdictGiven\x12\x0e\n\x06grader\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x11\n\tsentences\x18\x06 \x03(\t\x12\x11\n\tundecided\x18\x07 \x01(\x08\"\xbd\x02\n\x11\x41pprovalRequested\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12?\n\x04kind\x18\x02 \x01(\x0e\x32\x31.headworks.orchestrator.v1.ApprovalRequested.Kind\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x31\n\x04\x63\x61ll\x18\x04 \x01(\x0b\x32#.headworks.orchestrator.v1.ToolCall\x12\r\n\x05\x64raft\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_TOOL_CALL\x10\x01\x12\x0c\n\x08KIND_RUN\x10\x02\x12\x0f\n\x0bKIND_ANSWER\x10\x03\"r\n\x0f\x41pprovalDecided\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x10\n\x08\x61pproved\x18\x02 \x01(\x08\x12\x12\n\ndecided_by\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x13\n\x0breplacement\x18\x05 \x01(\t*\xae\x01\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12STEP_KIND_RETRIEVE\x10\x01\x12\x16\n\x12STEP_KIND_GENERATE\x10\x02\x12\x13\n\x0fSTEP_KIND_TOOLS\x10\x03\x12\x13\n\x0fSTEP_KIND_GRADE\x10\x04\x12\x14\n\x10STEP_KIND_REPAIR\x10\x05\x12\x17\n\x13STEP_KIND_SUMMARISE\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,52 +41,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RUNFINISHED_ERRORDETAILSENTRY']._loaded_options = None
   _globals['_RUNFINISHED_ERRORDETAILSENTRY']._serialized_options = b'8\001'
-  _globals['_STEPKIND']._serialized_start=4226
-  _globals['_STEPKIND']._serialized_end=4400
+  _globals['_STEPKIND']._serialized_start=4270
+  _globals['_STEPKIND']._serialized_end=4444
   _globals['_RUNEVENT']._serialized_start=340
   _globals['_RUNEVENT']._serialized_end=1537
   _globals['_RUNSTARTED']._serialized_start=1540
   _globals['_RUNSTARTED']._serialized_end=1670
-  _globals['_PASSAGESRETRIEVED']._serialized_start=1672
-  _globals['_PASSAGESRETRIEVED']._serialized_end=1794
-  _globals['_RETRIEVEDPASSAGE']._serialized_start=1796
-  _globals['_RETRIEVEDPASSAGE']._serialized_end=1885
-  _globals['_TEXTDELTA']._serialized_start=1887
-  _globals['_TEXTDELTA']._serialized_end=1945
-  _globals['_REASONINGDELTA']._serialized_start=1947
-  _globals['_REASONINGDELTA']._serialized_end=1977
-  _globals['_CITATIONADDED']._serialized_start=1979
-  _globals['_CITATIONADDED']._serialized_end=2091
-  _globals['_USAGEREPORTED']._serialized_start=2093
-  _globals['_USAGEREPORTED']._serialized_end=2149
-  _globals['_RUNFINISHED']._serialized_start=2152
-  _globals['_RUNFINISHED']._serialized_end=2531
-  _globals['_RUNFINISHED_ERRORDETAILSENTRY']._serialized_start=2480
-  _globals['_RUNFINISHED_ERRORDETAILSENTRY']._serialized_end=2531
-  _globals['_STEPSTARTED']._serialized_start=2533
-  _globals['_STEPSTARTED']._serialized_end=2649
-  _globals['_STEPFINISHED']._serialized_start=2652
-  _globals['_STEPFINISHED']._serialized_end=2945
-  _globals['_MODELROUTED']._serialized_start=2947
-  _globals['_MODELROUTED']._serialized_end=3064
-  _globals['_ROUTEATTEMPT']._serialized_start=3066
-  _globals['_ROUTEATTEMPT']._serialized_end=3156
-  _globals['_TOOLCALLREQUESTED']._serialized_start=3158
-  _globals['_TOOLCALLREQUESTED']._serialized_end=3259
-  _globals['_TOOLCALLBEGUN']._serialized_start=3261
-  _globals['_TOOLCALLBEGUN']._serialized_end=3293
-  _globals['_TOOLRESULTRECEIVED']._serialized_start=3296
-  _globals['_TOOLRESULTRECEIVED']._serialized_end=3486
-  _globals['_CONTEXTTRIMMED']._serialized_start=3488
-  _globals['_CONTEXTTRIMMED']._serialized_end=3604
-  _globals['_TRIMMEDRESULT']._serialized_start=3606
-  _globals['_TRIMMEDRESULT']._serialized_end=3652
-  _globals['_VERDICTGIVEN']._serialized_start=3655
-  _globals['_VERDICTGIVEN']._serialized_end=3787
-  _globals['_APPROVALREQUESTED']._serialized_start=3790
-  _globals['_APPROVALREQUESTED']._serialized_end=4107
-  _globals['_APPROVALREQUESTED_KIND']._serialized_start=4028
-  _globals['_APPROVALREQUESTED_KIND']._serialized_end=4107
-  _globals['_APPROVALDECIDED']._serialized_start=4109
-  _globals['_APPROVALDECIDED']._serialized_end=4223
+  _globals['_PASSAGESRETRIEVED']._serialized_start=1673
+  _globals['_PASSAGESRETRIEVED']._serialized_end=1820
+  _globals['_RETRIEVEDPASSAGE']._serialized_start=1822
+  _globals['_RETRIEVEDPASSAGE']._serialized_end=1911
+  _globals['_TEXTDELTA']._serialized_start=1913
+  _globals['_TEXTDELTA']._serialized_end=1971
+  _globals['_REASONINGDELTA']._serialized_start=1973
+  _globals['_REASONINGDELTA']._serialized_end=2003
+  _globals['_CITATIONADDED']._serialized_start=2005
+  _globals['_CITATIONADDED']._serialized_end=2117
+  _globals['_USAGEREPORTED']._serialized_start=2119
+  _globals['_USAGEREPORTED']._serialized_end=2175
+  _globals['_RUNFINISHED']._serialized_start=2178
+  _globals['_RUNFINISHED']._serialized_end=2557
+  _globals['_RUNFINISHED_ERRORDETAILSENTRY']._serialized_start=2506
+  _globals['_RUNFINISHED_ERRORDETAILSENTRY']._serialized_end=2557
+  _globals['_STEPSTARTED']._serialized_start=2559
+  _globals['_STEPSTARTED']._serialized_end=2675
+  _globals['_STEPFINISHED']._serialized_start=2678
+  _globals['_STEPFINISHED']._serialized_end=2971
+  _globals['_MODELROUTED']._serialized_start=2974
+  _globals['_MODELROUTED']._serialized_end=3108
+  _globals['_ROUTEATTEMPT']._serialized_start=3110
+  _globals['_ROUTEATTEMPT']._serialized_end=3200
+  _globals['_TOOLCALLREQUESTED']._serialized_start=3202
+  _globals['_TOOLCALLREQUESTED']._serialized_end=3303
+  _globals['_TOOLCALLBEGUN']._serialized_start=3305
+  _globals['_TOOLCALLBEGUN']._serialized_end=3337
+  _globals['_TOOLRESULTRECEIVED']._serialized_start=3340
+  _globals['_TOOLRESULTRECEIVED']._serialized_end=3530
+  _globals['_CONTEXTTRIMMED']._serialized_start=3532
+  _globals['_CONTEXTTRIMMED']._serialized_end=3648
+  _globals['_TRIMMEDRESULT']._serialized_start=3650
+  _globals['_TRIMMEDRESULT']._serialized_end=3696
+  _globals['_VERDICTGIVEN']._serialized_start=3699
+  _globals['_VERDICTGIVEN']._serialized_end=3831
+  _globals['_APPROVALREQUESTED']._serialized_start=3834
+  _globals['_APPROVALREQUESTED']._serialized_end=4151
+  _globals['_APPROVALREQUESTED_KIND']._serialized_start=4072
+  _globals['_APPROVALREQUESTED_KIND']._serialized_end=4151
+  _globals['_APPROVALDECIDED']._serialized_start=4153
+  _globals['_APPROVALDECIDED']._serialized_end=4267
 # @@protoc_insertion_point(module_scope)

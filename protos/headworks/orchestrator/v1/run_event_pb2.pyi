@@ -256,10 +256,13 @@ class PassagesRetrieved(_message.Message):
     PASSAGES_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
     NOT_RERANKED_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_TOKENS_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """The embedding model was gone: they were found by their words alone, and better ones may have been missed."""
     not_reranked: _builtins.bool
     """The agent has them reranked, and no reranker was served or it did not answer: they are in the order without it."""
+    left_out_tokens: _builtins.int
+    """Tokens of the passages that the model does not read, by estimate: the agent has them compressed."""
     @_builtins.property
     def passages(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrievedPassage]:
         """The passages."""
@@ -270,10 +273,11 @@ class PassagesRetrieved(_message.Message):
         passages: _abc.Iterable[Global___RetrievedPassage] | None = ...,
         degraded: _builtins.bool = ...,
         not_reranked: _builtins.bool = ...,
+        left_out_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "not_reranked", b"not_reranked", "passages", b"passages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "left_out_tokens", b"left_out_tokens", "not_reranked", b"not_reranked", "passages", b"passages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -603,12 +607,15 @@ class ModelRouted(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     HEDGED_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     """The route's name."""
     target: _builtins.str
     """The model that answers."""
     hedged: _builtins.bool
     """Another model was asked as well, since the first one was slow."""
+    resumed: _builtins.bool
+    """It goes on with an answer that the last of those that failed had begun."""
     @_builtins.property
     def failed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteAttempt]:
         """The attempts before it, in order."""
@@ -620,10 +627,11 @@ class ModelRouted(_message.Message):
         target: _builtins.str = ...,
         failed: _abc.Iterable[Global___RouteAttempt] | None = ...,
         hedged: _builtins.bool = ...,
+        resumed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "hedged", b"hedged", "route", b"route", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "hedged", b"hedged", "resumed", b"resumed", "route", b"route", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 
 from services.llm.chat import Message, Role, Sampling
 from services.llm.generation import Ended, Generation, Piece, Routed, TokenCounts
 from services.orchestrator.agents.loop.bounds import BrokenOff, bounded, given_up
+from services.orchestrator.agents.loop.extracting import extract
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import StepFinished, StepKind, StepStarted, UsageReported
+from services.orchestrator.sessions.memory import Summarise
 
 SUMMARISE = (
     "Sum up the conversation for yourself in at most 150 words: what was asked, what was found, what was agreed. "
@@ -42,13 +45,22 @@ async def recall(work: Work) -> None:
     if not recalls(work) or work.kit.memory is None:
         return
     memory = work.spec.memory
+    summarise: Summarise | None = None
+    if memory.summary == "extract":
+        summarise = partial(_extracted, min(SUMMARY_TOKENS, memory.window_tokens // 2))
+    elif memory.summary and not work.quotes:
+        summarise = partial(_summary, work)
     work.window = await work.kit.memory.window(
         work.journal.tenant,
         work.ask.session_id,
         memory.window_tokens,
         work.handle.generator.count,
-        None if work.quotes or not memory.summary else lambda summary, messages: _summary(work, summary, messages),
+        summarise,
     )
+
+
+async def _extracted(most: int, summary: str, messages: Sequence[Message]) -> str:
+    return extract(summary, messages, most)
 
 
 async def _summary(work: Work, summary: str, messages: Sequence[Message]) -> str:

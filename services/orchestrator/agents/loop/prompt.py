@@ -73,12 +73,13 @@ def variables(
             {
                 "number": number,
                 "title": passage.title,
-                "text": passage.text,
+                "text": passage.reading,
                 "uri": passage.uri,
                 "id": passage.id,
                 "document_id": passage.document_id,
             }
             for number, passage in enumerate(passages, 1)
+            if passage.reading
         ],
         "now": datetime.now(UTC).replace(microsecond=0),
         "tenant": tenant,

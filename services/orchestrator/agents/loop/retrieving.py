@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from services.llm.chat import Role
+from services.llm.tokens import estimate
 from services.orchestrator.agents.loop import screening
 from services.orchestrator.agents.loop.work import Bodies, Work
 from services.orchestrator.domain.event import (
@@ -14,6 +15,7 @@ from services.orchestrator.domain.event import (
     StepStarted,
 )
 from services.orchestrator.domain.passage import Found
+from services.orchestrator.rag.compress import compress
 from services.runtime.errors import InvalidArgument
 
 QUESTION_LIMIT = 8192
@@ -63,7 +65,10 @@ async def search(work: Work) -> Found:
     work.hops["retrieval"] += time.monotonic() - started
     for timing in found.timings:
         work.hops[timing.hop] += timing.seconds
-    return await screening.passages(work, found)
+    screened = await screening.passages(work, found)
+    most = work.spec.retrieval.passage_tokens
+    # Quotes are chosen from all sentences.
+    return screened if most is None or work.quotes else compress(question, screened, most)
 
 
 async def search_again(work: Work) -> Found:
@@ -78,6 +83,7 @@ def references(found: Found) -> PassagesRetrieved:
         tuple(PassageReference(one.id, one.document_id, one.title, one.score) for one in found.passages),
         found.degraded,
         found.not_reranked,
+        sum(estimate(one.text) - estimate(one.reading) for one in found.passages if one.shown is not None),
     )
 
 

@@ -41,11 +41,13 @@ class Retrieval(SpecPart):
     """`mode`: "always" searches with the question before the model is asked, "tool" gives the model the tool `search`.
     `required`: without a passage the agent says that it found nothing and does not ask the model. `filter`: by field,
     templates of the values of which a document must have one. `rerank`: how many of the best passages found are
-    reranked, by a reranker that the mesh serves."""
+    reranked, by a reranker that the mesh serves. `passage_tokens`: of passages that have more in all, a language model
+    reads the sentences that have most of an answer."""
 
     mode: Literal["always", "tool", "never"] = "never"
     collections: tuple[Collection, ...] = Field(("default",), min_length=1, max_length=8)
     max_passages: int = Field(3, ge=1, le=20)
+    passage_tokens: int | None = Field(None, ge=50, le=1_000_000)
     max_sentences: int = Field(2, ge=1, le=10)
     rerank: int = Field(0, ge=0, le=100)
     caller_may_choose: bool = True
@@ -94,10 +96,11 @@ class Approval(SpecPart):
 
 
 class MemorySpec(SpecPart):
-    """How much of a session the model reads. `summary`: what is beyond is summed up, rather than left out."""
+    """How much of a session the model reads. `summary`: what is beyond is summed up by the model, or, with "extract",
+    in sentences of its own, rather than left out."""
 
     window_tokens: int = Field(2000, ge=100)
-    summary: bool = True
+    summary: bool | Literal["extract"] = True
 
 
 class SamplingSpec(SamplingFields, SpecPart):

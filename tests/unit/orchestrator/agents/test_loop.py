@@ -21,6 +21,7 @@ from services.orchestrator.domain.event import (
     CitationAdded,
     FinishReason,
     PassagesRetrieved,
+    Span,
     StepFinished,
     StepKind,
     StepStarted,
@@ -218,6 +219,34 @@ async def test_a_session_is_remembered_and_summed_up() -> None:
     assert system.content == "What was said before, in short:\nShe is Ann."
     assert [hello.content, hi.content, asked.content] == ["Hello.", "Hi.", "What is 2 + 2?"]
     assert got[-1] == UsageReported(17, 8, 0, 33)
+
+
+async def test_a_session_is_kept_in_its_own_sentences_without_a_model() -> None:
+    helper, generator = agent(
+        turns(says("You are Ann.")), "memory: {window_tokens: 100, summary: extract}\n", memory=Remembers()
+    )
+    got, _ = await played(helper, replace(ASK, session_id="s1"))
+    assert [body.kind for body in got if isinstance(body, StepStarted)] == [StepKind.GENERATE]
+    assert generator.asked[0].messages[0].content == "What was said before, in short:\nuser: I am Ann."
+
+
+async def test_passages_are_compressed_to_the_agents_tokens_and_keep_their_numbers() -> None:
+    other = "It is green. " * 30
+    two = "Two and two are 4."
+    passages = (
+        Passage("p1", "d1", "T", "u", other, 0, 0.5, sentences=(Span(0, 12), Span(13, len(other)))),
+        Passage("p2", "d2", "T", "u", f"{two} {other}", 0, 0.4, sentences=(Span(0, 18), Span(19, 19 + len(other)))),
+    )
+    spec = "retrieval: {mode: always, passage_tokens: 50}\n"
+    helper, generator = agent(turns(says("4 [2].")), spec, retriever=FakeRetriever(Found(passages)))
+    got, _ = await played(helper, ASK)
+    prompt = generator.asked[0].messages[-1].content
+    assert f"[2] T\n{two}" in prompt
+    assert len(prompt) < 300
+    [found] = [body for body in got if isinstance(body, PassagesRetrieved)]
+    assert found.left_out_tokens > 150
+    [cited] = [body for body in got if isinstance(body, CitationAdded)]
+    assert cited.citation.document_id == "d2"
 
 
 async def test_a_form_is_left_to_the_engine_and_checked() -> None:
