@@ -10,6 +10,12 @@ from typing import Any
 import grpc
 import pytest
 import yaml
+from headworks.gateway.v1 import (
+    api_key_service_pb2_grpc,
+    principal_pb2,
+    principal_service_pb2_grpc,
+    role_service_pb2_grpc,
+)
 from headworks.gateway.v1 import guard_policy_service_pb2 as guards_pb
 from headworks.gateway.v1 import guard_policy_service_pb2_grpc as guards_grpc
 from headworks.orchestrator.v1 import agent_service_pb2_grpc, prompt_pb2, run_pb2
@@ -23,6 +29,7 @@ from services.orchestrator.prompts.store import PromptStore
 from services.orchestrator.servicers.prompts import PromptServicer
 from services.runtime import statuses
 from services.runtime.server import App
+from tests.fakes import admin_protos as admin
 from tests.fakes import openai_upstream as fake
 from tests.fakes.http_calls import Refused
 from tests.fakes.openai_upstream import FakeOpenAi
@@ -215,3 +222,55 @@ async def test_what_was_read_serves_while_the_orchestrator_is_gone(forgetful: No
     with pytest.raises(Refused) as caught:
         await side.ask("other", customer="Ann")
     assert (caught.value.status, caught.value.error["code"]) == (503, "prompt_unavailable")
+
+
+@pytest.mark.parametrize("model", ["small", "rag"])
+async def test_a_response_names_a_prompt_as_openai_has_it(side: Side, model: str) -> None:
+    await side.apply(GREETER)
+    await side.apply(GREETER.replace("You greet", "You welcome"))
+    part = {"type": "input_text", "text": "Ann"}
+    prompt = {"id": "greeter", "version": "1", "variables": {"customer": part, "tone": "stern"}}
+    body = {"model": model, "input": "why?", "store": False, "prompt": prompt}
+    answer = json.loads((await side.gateway.ask("POST", "/v1/responses", json.dumps(body).encode()).whole()).data)
+    said = (
+        [message["content"] for message in side.asked]
+        if model == "small"
+        else [message.content for message in side.orchestrator.runs[-1].messages]
+    )
+    assert said == ["You greet Ann. Be stern.", "why?"]
+    assert answer["headworks"]["prompt"] == "greeter@1"
+    assert answer["prompt"] == prompt
+    picture = body | {"prompt": prompt | {"variables": {"customer": {"type": "input_image", "image_url": "x"}}}}
+    with pytest.raises(Refused) as caught:
+        await side.gateway.ask("POST", "/v1/responses", json.dumps(picture).encode()).whole()
+    assert caught.value.error["param"] == "prompt.variables.customer"
+
+
+async def test_a_message_of_anthropics_form_names_a_prompt(side: Side) -> None:
+    await side.apply(GREETER)
+    prompt = {"name": "greeter", "variables": {"customer": "Ann"}}
+    body = {"model": "small", "max_tokens": 5, "messages": [{"role": "user", "content": "why?"}],
+            "headworks": {"prompt": prompt}}  # fmt: skip
+    await side.gateway.ask("POST", "/v1/messages", json.dumps(body).encode()).whole()
+    assert side.asked[0] == {"role": "system", "content": "You greet Ann. Be friendly."}
+
+
+async def test_who_may_not_read_a_prompt_may_not_use_it(side: Side) -> None:
+    await side.apply(GREETER)
+    channel, kind = side.gateway.channel, principal_pb2.Principal.KIND_SERVICE_ACCOUNT
+    account = (
+        await principal_service_pb2_grpc.PrincipalServiceStub(channel).CreatePrincipal(
+            admin.CreatePrincipalRequest(kind=kind, name="narrow"), metadata=BEARER
+        )
+    ).principal
+    await role_service_pb2_grpc.RoleServiceStub(channel).BindRole(
+        admin.BindRoleRequest(role="user", principal=account.id), metadata=BEARER
+    )
+    narrow = await api_key_service_pb2_grpc.ApiKeyServiceStub(channel).CreateApiKey(
+        admin.CreateApiKeyRequest(principal=account.id, scopes=["models.call:*"]), metadata=BEARER
+    )
+    asked = json.dumps({"model": "small", "messages": [], "headworks": {"prompt": "greeter"}}).encode()
+    call = side.gateway.ask("POST", "/v1/chat/completions", asked, authorization=f"Bearer {narrow.secret}")
+    with pytest.raises(Refused) as caught:
+        await call.whole()
+    assert (caught.value.status, "prompts.read:greeter" in caught.value.error["message"]) == (403, True)

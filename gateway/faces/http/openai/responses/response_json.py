@@ -120,6 +120,7 @@ def response_json(asked: ResponseRequest, answer: Json, status: str, items: list
         "truncation": "disabled",
         "usage": None,
         **({"conversation": {"id": session}} if session else {}),
+        **({"prompt": body["prompt"]} if body.get("prompt") else {}),
         **more,
     }
 
