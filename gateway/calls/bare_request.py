@@ -11,13 +11,14 @@ import orjson
 from gateway.cache.question import Asked
 from gateway.calls.prompt_use import PromptUse
 from gateway.calls.request import ModelRequest
-from services.llm.catalogue.entry import Capability, CatalogueEntry
+from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
 from services.llm.chat import Priority
 from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
 from services.llm.openai.request import REASONING
 from services.llm.openai.words import is_mark
 from services.llm.tokens import message_text, tool_text
+from services.llm.wires.prompt_cache import MARK
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
@@ -157,6 +158,8 @@ class BareRequest:
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
         body = {**self.whole, "model": entry.model}
+        if entry.engine is not EngineKind.ANTHROPIC:
+            body |= self._unmarked(body)
         if self._translated:
             body["messages"] = [_in_one(message) for message in body["messages"]]
         if self._translated and (most := body.pop(MAX_TOKENS, None)):
@@ -166,6 +169,15 @@ class BareRequest:
             options = self.body.get("stream_options") or {}
             body["stream_options"] = {**options, "include_usage": True}
         return orjson.dumps(body)
+
+    def _unmarked(self, body: Json) -> Json:
+        """What has breakpoints of a provider's cache that another provider would refuse, without them; those that a
+        caller writes into the messages of a chat completion are its own affair."""
+        tools = body.get("tools")
+        given = {"tools": [_without_mark(tool) for tool in tools]} if isinstance(tools, list) else {}
+        if not self._translated:
+            return given
+        return given | {"messages": [_unmarked(message) for message in body["messages"]]}
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -272,10 +284,22 @@ def _is_plain(message: Json) -> bool:
     return type(text) is str and text != "" and message["role"] in _ROLES
 
 
-def _in_one(message: Json) -> Json:
-    """The message with a content of texts alone as one."""
+def _without_mark(given: Any) -> Any:
+    return {name: value for name, value in given.items() if name != MARK} if isinstance(given, dict) else given
+
+
+def _unmarked(message: Json) -> Json:
     parts = message.get("content")
-    if not isinstance(parts, list) or not all(part["type"] == "text" for part in parts):
+    plain = _without_mark(message) if MARK in message else message
+    if not isinstance(parts, list) or not any(MARK in part for part in parts):
+        return plain
+    return plain | {"content": [_without_mark(part) for part in parts]}
+
+
+def _in_one(message: Json) -> Json:
+    """The message with a content of texts alone as one, unless a breakpoint stands between them."""
+    parts = message.get("content")
+    if not isinstance(parts, list) or not all(part["type"] == "text" and MARK not in part for part in parts):
         return message
     return message | {"content": "\n".join(part["text"] for part in parts)}
 

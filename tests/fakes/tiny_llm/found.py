@@ -1,6 +1,7 @@
 """What the product's own tools and templates make of values: results of search, the clock, prompts with passages."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
@@ -50,4 +51,4 @@ def clock_result(moment: datetime) -> str:
 
 def prompt(question: str, given: Sequence[Passage]) -> str:
     """The question with its passages, as an agent that always retrieves puts it."""
-    return Template(PASSAGES).render(variables(question, given, "default", ("default",), "rag"))
+    return Template(PASSAGES).render(variables(question, given, "default", ("default",), "rag", time.time()))

@@ -64,9 +64,10 @@ class PromptTemplates:
 
 
 def variables(
-    question: str, passages: Sequence[Passage], tenant: str, collections: Sequence[str], agent: str
+    question: str, passages: Sequence[Passage], tenant: str, collections: Sequence[str], agent: str, began: float
 ) -> dict[str, Any]:
-    """What a template may name."""
+    """What a template may name. `began`: when the run did, in seconds since the epoch: `now` is the same in all of its
+    steps, for a prompt that begins otherwise is read anew."""
     return {
         "question": question,
         "passages": [
@@ -81,7 +82,7 @@ def variables(
             for number, passage in enumerate(passages, 1)
             if passage.reading
         ],
-        "now": datetime.now(UTC).replace(microsecond=0),
+        "now": datetime.fromtimestamp(began, UTC).replace(microsecond=0),
         "tenant": tenant,
         "collection": collections[0],
         "collections": list(collections),
