@@ -12,6 +12,7 @@ from services.llm.client import UpstreamReply
 from services.llm.handle import BareHandle, BareReply, Wire
 from services.llm.needs import NOTHING, Needs
 from services.llm.openai.engine import completion, decode
+from services.llm.routing.judging import fault_of_upstream
 from services.llm.routing.route import Route
 from services.llm.routing.target import Target
 from services.llm.sse import DONE, EventReader, EventTooLong, data_of
@@ -69,7 +70,7 @@ class RoutedBare:
 
         answer, report = await self._route.begin(begin, needs, lambda: deadline.left)
         try:
-            with self._route.answering(report) as entry:
+            with self._route.answering(report, fault_of_upstream) as entry:
                 yield BareReply(entry, answer.reply, report)
         finally:
             await answer.aclose()

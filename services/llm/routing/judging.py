@@ -37,12 +37,16 @@ _BY_KIND: Mapping[ErrorKind, Fault] = {
 
 def fault_of(error: DomainError) -> Fault:
     """The kind of an error that a model's engine has raised."""
+    fault = fault_of_upstream(error)
+    return _BY_KIND.get(error.kind, Fault.OURS) if fault is Fault.OURS else fault
+
+
+def fault_of_upstream(error: DomainError) -> Fault:
+    """The kind of an error that was raised while an upstream's answer was read: by who reads it, unless it is one of an
+    upstream's own."""
     if isinstance(error, UpstreamRefused) and error.details.get("code", "").lower() in _POLICY:
         return Fault.CONTENT_POLICY
-    for kind, fault in _BY_CLASS:
-        if isinstance(error, kind):
-            return fault
-    return _BY_KIND.get(error.kind, Fault.OURS)
+    return next((fault for kind, fault in _BY_CLASS if isinstance(error, kind)), Fault.OURS)
 
 
 def may_repeat(error: DomainError) -> bool:

@@ -81,13 +81,15 @@ class Route:
         return [one.health() for one in self.targets]
 
     @contextmanager
-    def answering(self, report: RouteReport) -> Iterator[CatalogueEntry]:
+    def answering(
+        self, report: RouteReport, judge: Callable[[DomainError], Fault] = fault_of
+    ) -> Iterator[CatalogueEntry]:
         """While an answer goes on that `begin` gave: its target is busy with it, and judged where it breaks off."""
         target = self._by_name[report.target]
         try:
             yield target.entry
         except DomainError as error:
-            target.failed(fault_of(error), error.retry_after)
+            target.failed(judge(error), error.retry_after)
             raise
         finally:
             target.in_flight -= 1

@@ -7,6 +7,7 @@ import orjson
 
 from services.llm.wires.chat_body import (
     chosen,
+    form_of,
     function_of,
     inline,
     instructions,
@@ -77,14 +78,13 @@ def _tool(tool: Any) -> dict[str, Any]:
 
 
 def _form(form: Any) -> dict[str, Any]:
-    kind = form.get("type") if isinstance(form, dict) else None
-    if kind in (None, "text"):
+    kind, schema = form_of(form)
+    if kind == "text":
         return {}
-    given = form.get("json_schema") if kind == "json_schema" else None
-    if not isinstance(given, dict) or not isinstance(given.get("schema"), dict):
+    if kind == "json_object":
         raise WireCannot(f"a response_format of the type {kind!r}", "response_format")
-    schema = {"schema": orjson.dumps(given["schema"]).decode(), "name": given.get("name") or "answer"}
-    return {"outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}}
+    given = {"schema": orjson.dumps(schema).decode(), "name": form["json_schema"].get("name") or "answer"}
+    return {"outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": given}}}}
 
 
 def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -105,6 +105,18 @@ def stops(body: Mapping[str, Any]) -> list[str]:
     return [stop] if isinstance(stop, str) else list(stop)
 
 
+def form_of(form: Any) -> tuple[str, Mapping[str, Any]]:
+    """Of a response_format: text, json_object, or json_schema with the schema. Raises WireCannot."""
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind in (None, "text", "json_object"):
+        return kind or "text", {}
+    given = form.get("json_schema") if kind == "json_schema" else None
+    schema = given.get("schema") if isinstance(given, dict) else None
+    if not isinstance(schema, dict):
+        raise WireCannot(f"a response_format of the type {kind!r}", "response_format")
+    return "json_schema", schema
+
+
 def object_of(text: Any) -> dict[str, Any]:
     """The object that a JSON text is; empty where it is none."""
     try:

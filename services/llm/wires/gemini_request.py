@@ -6,6 +6,7 @@ from typing import Any
 
 from services.llm.wires.chat_body import (
     chosen,
+    form_of,
     function_of,
     inline,
     instructions,
@@ -107,15 +108,10 @@ def _choice(choice: Any) -> dict[str, Any]:
 
 
 def _form(form: Any) -> dict[str, Any]:
-    kind = form.get("type") if isinstance(form, dict) else None
-    if kind in (None, "text"):
+    kind, schema = form_of(form)
+    if kind == "text":
         return {}
-    if kind == "json_object":
-        return {"responseMimeType": "application/json"}
-    schema = (form.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
-    if not isinstance(schema, dict):
-        raise WireCannot(f"a response_format of the type {kind!r}", "response_format")
-    return {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    return {"responseMimeType": "application/json", **({"responseJsonSchema": schema} if schema else {})}
 
 
 def _response(text: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.llm.wires.chat_body import (
     INSTRUCTING,
+    form_of,
     function_of,
     inline,
     limit_of,
@@ -65,15 +66,8 @@ def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _form(form: Any) -> dict[str, Any]:
-    kind = form.get("type") if isinstance(form, dict) else None
-    if kind in (None, "text"):
-        return {}
-    if kind == "json_object":
-        return {"format": "json"}
-    schema = (form.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
-    if not isinstance(schema, dict):
-        raise WireCannot(f"a response_format of the type {kind!r}", "response_format")
-    return {"format": schema}
+    kind, schema = form_of(form)
+    return {} if kind == "text" else {"format": schema or "json"}
 
 
 def _message(message: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

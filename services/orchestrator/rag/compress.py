@@ -38,7 +38,7 @@ def _chosen(question: str, found: Found, most: int) -> dict[int, list[PassageSen
     opened = set[int]()
     left = most
     for place in np.argsort(-scores, kind="stable").tolist():
-        words = sentence(sentences[place].text).terms
+        words = sentence(led(sentences[place].lead, sentences[place].text)).terms
         if words and words in said:
             continue
         opening = 0 if passage[place] in opened else PER_PASSAGE

@@ -56,6 +56,13 @@ def test_what_is_said_twice_is_read_once() -> None:
     assert any("at night" in text for text in texts)
 
 
+def test_what_is_said_after_another_lead_is_not_the_same() -> None:
+    found = Found((passage(1, "six hours", "six hours", *FILLER, leads=("Pump", "Drill", "", "", "")),))
+    assert read(found, PER_PASSAGE + 10, "How long do the pump and the drill run?") == [
+        "Pump: six hours Drill: six hours"
+    ]
+
+
 def test_figures_that_differ_are_not_the_same() -> None:
     other = "The pump runs for nine hours."
     found = Found((passage(1, ANSWER, *FILLER), passage(2, other, *FILLER)))

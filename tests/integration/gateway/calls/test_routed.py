@@ -17,7 +17,7 @@ from services.llm.catalogue.route import RouteSpec, TargetSpec
 from services.llm.client import HttpClient
 from services.llm.models import ModelFactory
 from services.llm.price import Price
-from services.runtime.errors import DomainError
+from services.runtime.errors import DomainError, Unavailable
 from tests.fakes import openai_upstream as fake
 from tests.fakes.calls import FakePipeline, Settled, call_of, delta
 from tests.fakes.openai_upstream import Behaviour, Exchange, FakeOpenAi
@@ -277,3 +277,27 @@ async def test_an_error_of_older_servers_of_vllm_in_a_stream(make: Make) -> None
     said = fake.raw(b'data: {"object":"error","message":"too busy","code":503}\n\ndata: [DONE]\n\n')
     side = await make([said], [fake.streams(*HELLO)])
     assert (await side.stream())[0]["headworks"]["route"]["failed"][0]["fault"] == "overload"
+
+
+class Gone:
+    """A screen whose guards are gone in the midst of an answer."""
+
+    released_until = 0
+
+    def shift(self, original_index: int) -> int:
+        return original_index
+
+    def feed(self, text: str) -> Any:
+        raise Unavailable("the guards are gone")
+
+    whole = feed
+
+
+async def test_a_fault_of_this_side_in_the_midst_of_an_answer_is_not_its_targets(make: Make) -> None:
+    side = await make([fake.streams(*HELLO)], [fake.streams(*HELLO)])
+    side.pipeline.screen = Gone
+    for _ in range(6):
+        with pytest.raises(Unavailable):
+            await side.stream()
+    first, _ = side.calls.health("steady")
+    assert (first.breaker, first.failing, first.in_flight) == ("closed", 0, 0)
