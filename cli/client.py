@@ -20,6 +20,7 @@ from headworks.gateway.v1.tenant_service_pb2_grpc import TenantServiceStub
 from headworks.gateway.v1.usage_service_pb2_grpc import UsageServiceStub
 from headworks.orchestrator.v1.agent_service_pb2_grpc import AgentServiceStub
 from headworks.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from headworks.orchestrator.v1.prompt_service_pb2_grpc import PromptServiceStub
 from headworks.orchestrator.v1.session_service_pb2_grpc import SessionServiceStub
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 from headworks.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
@@ -79,6 +80,7 @@ class Client:
         channel = cast(grpc.Channel, self._calls)
         self.orchestrator = OrchestratorServiceStub(channel)
         self.agents = AgentServiceStub(channel)
+        self.prompts = PromptServiceStub(channel)
         self.sessions = SessionServiceStub(channel)
         self.retrieval = RetrievalServiceStub(channel)
         self.audit = AuditServiceStub(channel)

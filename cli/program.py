@@ -24,6 +24,7 @@ VERBS = {
     "collections": ("documents.collections", "list, create and delete collections; list their documents"),
     "run": ("runs.run", "start, watch, explain, decide and cancel runs; list them"),
     "agents": ("runs.agents", "apply, list, compare and delete agents"),
+    "prompts": ("runs.prompts", "apply, list, compare, render and delete prompts"),
     "sessions": ("runs.sessions", "list, show and delete conversations"),
     "models": ("runs.models", "the models and agents that answer, with their prices; check a catalogue's file"),
     "routes": ("routes.routes", "train and measure routes that go by difficulty, by scored questions"),

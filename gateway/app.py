@@ -10,7 +10,12 @@ from headworks.gateway.v1 import (
     identity_service_pb2,
     identity_service_pb2_grpc,
 )
-from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
+from headworks.orchestrator.v1 import (
+    agent_service_pb2,
+    orchestrator_service_pb2,
+    prompt_service_pb2,
+    session_service_pb2,
+)
 from headworks.retrieval.v1 import file_service_pb2, retrieval_service_pb2, vector_store_service_pb2
 
 from gateway.access.authorizer import Authorizer
@@ -22,6 +27,7 @@ from gateway.calls.background import BackgroundTasks
 from gateway.calls.documents import Documents
 from gateway.calls.embed import EmbedCalls
 from gateway.calls.mcp import McpCalls
+from gateway.calls.prompts import Prompts
 from gateway.calls.rerank import RerankCalls
 from gateway.calls.run_cached import CachedRuns
 from gateway.calls.runs import RunCalls
@@ -82,11 +88,12 @@ GUARD = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
 IDENTITY = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 ORCHESTRATOR = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
+PROMPTS = prompt_service_pb2.DESCRIPTOR.services_by_name["PromptService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
 FILES = file_service_pb2.DESCRIPTOR.services_by_name["FileService"]
 VECTOR_STORES = vector_store_service_pb2.DESCRIPTOR.services_by_name["VectorStoreService"]
-BEHIND = (ORCHESTRATOR, AGENTS, SESSIONS)
+BEHIND = (ORCHESTRATOR, AGENTS, PROMPTS, SESSIONS)
 OF_DOCUMENTS = (RETRIEVAL, FILES, VECTOR_STORES)
 SERVED = (*ADMIN, GUARD, IDENTITY, *BEHIND, *OF_DOCUMENTS)
 ENVOY = ("envoy",)
@@ -150,9 +157,10 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     closed = settings.audit_when_records_are_gone == "closed"
     audit = Audit(trail.log, address, closed=closed)
     pipeline = await open_pipeline(settings, records, audit, guards, background, kept.keeps_content, cache, resources)
-    agents = Agents(orchestrator, settings.price_seconds)
+    prompts = Prompts(orchestrator)
+    agents = Agents(orchestrator, settings.price_seconds, prompts)
     cached = CachedRuns(agents, Documents(retrieval))
-    runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds, cached)
+    runs = RunCalls(orchestrator, pipeline, agents, background, tokens, settings.run_identity_seconds, cached, prompts)
     bare = await open_bare(settings, models, pipeline, triton, resources)
     embedder = EmbedCalls(pipeline, triton, TimeLimit.of(settings.service, "embed_seconds", settings.embed_seconds))
     reranker = RerankCalls(pipeline, triton, TimeLimit.of(settings.service, "rerank_seconds", settings.rerank_seconds))
@@ -160,7 +168,7 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     mcp_servers = open_servers(settings, records, seal, resources)
     await records.changes.open()
 
-    chat = ChatCompletions(runs, bare)
+    chat = ChatCompletions(runs, bare, prompts)
     openai = OpenAIFace(orchestrator, chat, bare, embedder, reranker, pipeline)
     calls = AdminCalls(records.database, trail.log, records.changes)
 
@@ -171,7 +179,9 @@ async def _wire(settings: GatewaySettings, models: LlmSettings, resources: Async
     channels = [(service, orchestrator) for service in BEHIND]
     channels += [(service, retrieval) for service in OF_DOCUMENTS]
     routes = {path: one for pair in channels for path, one in handlers(*pair).items()}
-    own = following(agents, routes) | with_health(bare, routes) | ScreenedMethods(runs, orchestrator).handlers()
+    own = (
+        following(agents, prompts, routes) | with_health(bare, routes) | ScreenedMethods(runs, orchestrator).handlers()
+    )
     forward = Forward(routes | own)
 
     def add(server: grpc.aio.Server) -> None:

@@ -151,9 +151,11 @@ def _entries(event: pb.RunEvent, index: _Index) -> Iterator[tuple[str, tuple[str
 def _started(run_id: str, started: pb.RunStarted) -> str:
     version = f" (version {started.agent_version})" if started.agent_version else ""
     what = f"{'agent' if version else 'model'} {started.model}{version}"
+    own = f" with the prompt {started.prompt}" if started.prompt else ""
+    callers = f" asked by the prompt {started.callers_prompt}" if started.callers_prompt else ""
     over = f" over the collection {started.collection}" if started.collection else ""
     session = f" in the session {started.session_id}" if started.session_id else ""
-    return f"{run_id} of the {what}{over}{session} began"
+    return f"{run_id} of the {what}{own}{callers}{over}{session} began"
 
 
 def _passages(retrieved: pb.PassagesRetrieved) -> tuple[str, tuple[str, ...]]:

@@ -155,9 +155,9 @@ def is_file(name: str) -> bool:
     return Path(name).suffix in SUFFIXES or Path(name).is_file()
 
 
-def reference(name: str) -> tuple[str, int]:
+def reference(name: str, what: str = "an agent") -> tuple[str, int]:
     """The name and the version of NAME or NAME@VERSION; 0 for the latest. Raises CliError."""
     match = _REFERENCE.fullmatch(name)
     if match is None:
-        raise CliError(f"{name!r} is not an agent: write NAME or NAME@VERSION", USAGE)
+        raise CliError(f"{name!r} is not {what}: write NAME or NAME@VERSION", USAGE)
     return match[1], int(match[2] or 0)

@@ -227,7 +227,9 @@ def line(event: RunEvent) -> tuple[str, str]:  # noqa: C901  # one case a kind
     match kind:
         case "started":
             version = f" version {event.started.agent_version}" if event.started.agent_version else ""
-            return kind, f"{event.run_id} of {event.started.model}{version}"
+            prompts = ", ".join(filter(None, (event.started.prompt, event.started.callers_prompt)))
+            named = f", prompt {prompts}" if prompts else ""
+            return kind, f"{event.run_id} of {event.started.model}{version}{named}"
         case "passages":
             titles = ", ".join(one.title or one.document_id for one in event.passages.passages) or "none"
             notes = shortcomings(event.passages.degraded, event.passages.not_reranked)

@@ -144,6 +144,15 @@ AGENTS: Mapping[str, Needs] = {
     "DeleteAgent": of_field("agents.write", "name"),
 }
 
+PROMPTS: Mapping[str, Needs] = {
+    # The name is within the YAML, as an agent's is.
+    "ApplyPrompt": plain("prompts.write:*"),
+    "GetPrompt": of_field("prompts.read", "name"),
+    "ListPrompts": of_field("prompts.read", "name"),
+    "RenderPrompt": of_field("prompts.read", "name"),
+    "DeletePrompt": of_field("prompts.write", "name"),
+}
+
 SESSIONS: Mapping[str, Needs] = {
     "GetSession": of_field("sessions.read", "session_id"),
     "ListSessions": plain("sessions.read:*"),
@@ -162,6 +171,7 @@ TABLE: Mapping[str, Mapping[str, Needs]] = {
     "headworks.gateway.v1.IdentityService": IDENTITY,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,
+    "headworks.orchestrator.v1.PromptService": PROMPTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,
     **needs.BY_SERVICE,
 }
@@ -169,10 +179,12 @@ TABLE: Mapping[str, Mapping[str, Needs]] = {
 
 _USER = {
     "models.call:*", "models.read:*", "embeddings.call:*", "collections.read:*", "agents.read:*",
+    "prompts.read:*",
     "runs.read:*", "runs.write:*", "sessions.read:*", "sessions.write:*", "mcp.call:*", "mcp.read:*",
 }  # fmt: skip
 _DEVELOPER = _USER | {
-    "agents.write:*", "collections.write:*", "collections.delete:*", "runs.decide:*", "files.read:*", "files.write:*",
+    "agents.write:*", "prompts.write:*", "collections.write:*", "collections.delete:*", "runs.decide:*",
+    "files.read:*", "files.write:*",
 }  # fmt: skip
 # What a tenant's own administrators look after. Tenants themselves are for operators.
 NOUNS = (

@@ -26,7 +26,7 @@ _REFUSED = (ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.RE
 # What a call's notes may say of it, by the entry's fields.
 _NOTED = ("model", "agent_version", "collection", "run_id", "prompt_tokens", "completion_tokens", "cost_nanos")
 # What stands among its details.
-_DETAILS = ("cache", "route")
+_DETAILS = ("cache", "prompt", "route")
 
 
 class Audit:

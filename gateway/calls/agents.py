@@ -1,11 +1,8 @@
 """What a tenant's names of agents and models stand for, as the orchestrator has them, cached."""
 
-import logging
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import grpc
 import yaml
@@ -14,56 +11,19 @@ from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 
 from gateway.access.permissions import DEFAULT_MODEL
+from gateway.calls.cached_answers import ASK_SECONDS, NONE_SUCH, CachedAnswers
+from gateway.calls.prompts import Prompts
 from services.llm.models import DEFAULT
 from services.llm.price import FREE, Price
+from services.llm.prompts.prompt import reference
 from services.runtime import clients
 from services.runtime.call import Call, outgoing
 from services.runtime.needs import DEFAULT_COLLECTION
 from services.runtime.numerals import numeral
 
-log = logging.getLogger(__name__)
-
-MOST = 1000
-ASK_SECONDS = 5.0
 VERSION_DIGITS = 9
 SEARCH = "search"
 """The tool by which an agent searches."""
-# No agent can have a name that the orchestrator refuses.
-NONE_SUCH = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
-
-
-class _Cache(Generic[Key, Value]):
-    """Values that are good for some `seconds`, MOST of them. Where a new one cannot be had the last one stays, if there
-    is one."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._values: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
-
-    async def get(self, key: Key, load: Callable[[], Awaitable[Value]]) -> Value:
-        """Raises AioRpcError where there is none."""
-        cached = self._values.get(key)
-        if cached is not None and cached[0] >= time.monotonic():
-            return cached[1]
-        try:
-            value = await load()
-        except grpc.aio.AioRpcError as error:
-            if cached is None or error.code() in NONE_SUCH:
-                raise
-            log.warning("the orchestrator did not answer; its last answer stays", extra={"code": error.code().name})
-            return cached[1]
-        self._values[key] = time.monotonic() + self._seconds, value
-        self._values.move_to_end(key)
-        if len(self._values) > MOST:
-            self._values.popitem(last=False)
-        return value
-
-    def forget(self, of: Callable[[Key], bool]) -> None:
-        """Have none for these keys."""
-        for key in [key for key in self._values if of(key)]:
-            del self._values[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +53,12 @@ class AgentReads:
 
 @dataclass(frozen=True, slots=True)
 class _Agent:
-    """A version of an agent."""
+    """A version of an agent. `prompt`: the one that its instructions are; empty where its spec has them."""
 
     version: int
     models: tuple[str, ...]
     instructions: str
+    prompt: str
     reads: AgentReads
 
 
@@ -117,11 +78,12 @@ class _Listing:
 class Agents:
     """`seconds`: how long an answer is cached. All questions are asked as the call's own caller."""
 
-    def __init__(self, orchestrator: grpc.aio.Channel, seconds: float) -> None:
+    def __init__(self, orchestrator: grpc.aio.Channel, seconds: float, prompts: Prompts) -> None:
+        self._prompts = prompts
         self._runs = pb_grpc.OrchestratorServiceStub(orchestrator)
         self._agents = agent_service_pb2_grpc.AgentServiceStub(orchestrator)
-        self._listings: _Cache[str, _Listing] = _Cache(seconds)
-        self._specs: _Cache[tuple[str, str], _Agent] = _Cache(seconds)
+        self._listings: CachedAnswers[str, _Listing] = CachedAnswers(seconds)
+        self._specs: CachedAnswers[tuple[str, str], _Agent] = CachedAnswers(seconds)
 
     async def resolve(self, call: Call, model: str) -> ResolvedModel:
         """What is meant by the name that a caller gives, "name@version" included: everything is decided by what it
@@ -142,7 +104,15 @@ class Agents:
         """An agent's instructions, "name" or "name@version"; empty for a model. Raises AioRpcError where they cannot be
         had: what is to be guarded is not known then."""
         found = await self._agent(call, agent)
+        if found is not None and found.prompt:
+            return (await self._prompts.read(call, *reference(found.prompt))).spec.text
         return found.instructions if found is not None else ""
+
+    async def prompt(self, call: Call, model: ResolvedModel) -> str:
+        """The version of the prompt that an agent's instructions are now; empty where they are in its spec. Raises
+        AioRpcError, and what reading a prompt does."""
+        found = await self._agent(call, model.asked) if model.version else None
+        return (await self._prompts.read(call, *reference(found.prompt))).label if found and found.prompt else ""
 
     async def reads(self, call: Call, model: ResolvedModel) -> AgentReads | None:
         """What an agent reads, a model nothing; None for one that is not there. Raises AioRpcError."""
@@ -177,7 +147,9 @@ class Agents:
         found = (await clients.unary(self._agents.GetAgent(request, **outgoing(ASK_SECONDS, call)))).agent
         spec = yaml.safe_load(found.spec)
         models = tuple(found.models) or (found.model,)
-        return _Agent(found.version, models, str(spec.get("instructions") or ""), _reads(spec))
+        told = spec.get("instructions") or ""
+        named = str(told["prompt"]) if isinstance(told, dict) else ""
+        return _Agent(found.version, models, "" if named else str(told), named, _reads(spec))
 
 
 def _reads(spec: Mapping[str, Any]) -> AgentReads:

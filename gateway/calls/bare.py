@@ -110,7 +110,7 @@ class BareCalls:
         restrict(request.body, handle.entry)
         texts = request.texts
         tally = TokenTally(request.counted, handle.entry.context_length, request.media)
-        compared = cached.asked(call, request.body, handle.entry)
+        compared = cached.asked(call, request.whole, handle.entry)
         asked = request.asked(handle.entry, texts, tally.counts.read, compared)
         admitted = await self._pipeline.admit(call, asked, handle.entry.price)
         if admitted.texts != texts:
@@ -152,7 +152,7 @@ class _UpstreamCall:
         request = self._request
         needs = Needs(
             request.capabilities, lambda: self._tally.counts.read + 1, request.priority, _tenant(call),
-            whole=not request.stream, prompt=lambda: request.prompt, said=request.said,
+            whole=not request.stream, prompt=lambda: request.in_reading_order, said=request.said,
         )  # fmt: skip
         return self._model.post(request.wire, time_left(call), needs, self._sent)
 

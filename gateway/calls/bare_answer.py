@@ -172,7 +172,10 @@ class BareAnswer:
         out += self._ends(reason)
         if self._include_usage:
             meter = self._call.meter
-            used = usage_json(meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens, meter.reasoning_tokens)
+            used = usage_json(
+                meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens, meter.reasoning_tokens,
+                meter.kept_tokens,
+            )  # fmt: skip
             out += self._chunk([], usage=used)
         return out + DONE_EVENT
 
@@ -230,7 +233,9 @@ class BareAnswer:
                 tally.report(reported)
             self.chunks += not chunk.empty
         counts = tally.counts
-        self._call.meter.report(counts.read, counts.written, counts.cached, reasoning_tokens=counts.reasoning)
+        self._call.meter.report(
+            counts.read, counts.written, counts.cached, reasoning_tokens=counts.reasoning, kept_tokens=counts.kept
+        )
 
     def _kept_back(self, chunk: Chunk) -> bool:
         """Keep what belongs to the end. A usage stands in its own chunk alone, wherever the upstream has put it."""
@@ -285,8 +290,10 @@ def as_events(whole: Chunk) -> bytes:
 
 
 def _note(call: ModelCall, report: RouteReport | None) -> Json:
-    """What a route and the cache have decided; nothing where there is neither."""
-    note = {"route": report.json} if report is not None else {}
+    """What a route and the cache have decided, and which prompt was used; nothing where there is none of them."""
+    note: Json = {"route": report.json} if report is not None else {}
+    if (prompt := call.incoming.notes.get("prompt")) is not None:
+        note["prompt"] = prompt
     if call.turn.status is not CacheStatus.OFF:
         note["cache"] = call.turn.note()
     return {NOTE: note} if note else {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from services.llm.catalogue.entry import ANY_FIELD, CatalogueEntry
 from services.llm.openai.chunks import Json
+from services.llm.wires.prompt_cache import MARK
 from services.runtime.errors import InvalidArgument
 
 SAFE = frozenset(
@@ -37,7 +38,7 @@ SAFE_WITHIN: Mapping[str, Collection[str]] = {
     "response_format": ("type", "json_schema", "schema", "grammar", "regex", "pattern", "structures", "triggers"),
     "tool_choice": ("type", "function", "custom", "name", "allowed_tools"),
     "function_call": ("name",),
-    "tools": ("type", "function", "custom"),
+    "tools": ("type", "function", "custom", MARK),
     "tools.function": ("name", "description", "parameters", "strict"),
     "tools.custom": ("name", "description", "format"),
     "functions": ("name", "description", "parameters", "strict"),

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from gateway.cache.question import Asked
+from gateway.calls.prompt_use import PromptUse
 from gateway.calls.request import ModelRequest
-from services.llm.catalogue.entry import Capability, CatalogueEntry
+from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
 from services.llm.chat import Priority
 from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
@@ -18,6 +19,7 @@ from services.llm.openai.request import REASONING
 from services.llm.openai.words import is_mark
 from services.llm.routing.prefixes import reading_order
 from services.llm.tokens import message_text, tool_text
+from services.llm.wires.prompt_cache import MARK
 
 INSTRUCTING = ("system", "developer")
 # By what names upstreams take the length of an answer.
@@ -65,7 +67,8 @@ class BareRequest:
     """A chat completion. `body` is the caller's own, checked as far as the gateway reads it; it may be changed in
     place, but after its texts have been asked for only by `put`. `translated`: a face of another form wrote it. Its
     `max_tokens` goes on by the name that an upstream has for it, and as far as a model writes: the caller could not
-    know. So do texts in parts as one text: not every server takes lists."""
+    know. So do texts in parts as one text: not every server takes lists. `prompt`: one of the tenant's, whose messages
+    come before the caller's own."""
 
     def __init__(self, body: Json, model: str, stream: bool, include_usage: bool, *, translated: bool = False) -> None:
         self.body = body
@@ -75,6 +78,7 @@ class BareRequest:
         self._translated = translated
         self.priority = Priority.INTERACTIVE
         self._room: int | None = None
+        self.prompt: PromptUse | None = None
 
     @property
     def choices(self) -> int:
@@ -84,7 +88,8 @@ class BareRequest:
     @property
     def texts(self) -> list[str]:
         """All that may be read as text, in order."""
-        return [leaf.text for leaf in self._found.leaves]
+        own = [leaf.text for leaf in self._found.leaves]
+        return own + self.prompt.texts if self.prompt is not None else own
 
     @property
     def media(self) -> int:
@@ -108,28 +113,42 @@ class BareRequest:
             first = end
         for name in found.beside:
             counted += _FIELDS.get(name, _as_json)(self.body[name])
-        return counted
+        told = self.prompt.messages if self.prompt is not None else ()
+        return [message_text("", message.content) for message in told] + counted
 
     @property
-    def prompt(self) -> Iterator[bytes]:
+    def in_reading_order(self) -> Iterator[bytes]:
         """What a model reads, in the order of most chat templates."""
-        messages, tools = self.body["messages"], self.body.get("tools")
+        messages, tools = self.whole["messages"], self.body.get("tools")
         instructed = messages[0]["role"] in INSTRUCTING
         return reading_order(messages, tools if isinstance(tools, list) else (), instructed)
 
     def put(self, texts: Sequence[str]) -> None:
         """Put others in their places: as many, in the same order."""
-        for leaf, text in reversed(list(zip(self._found.leaves, texts, strict=True))):
+        leaves = self._found.leaves
+        if self.prompt is not None:
+            self.prompt.put(texts[len(leaves) :])
+        for leaf, text in reversed(list(zip(leaves, texts[: len(leaves)], strict=True))):
             leaf.put(text)
+
+    @property
+    def whole(self) -> Json:
+        """The body with the prompt's messages in it."""
+        if self.prompt is None:
+            return self.body
+        return self.body | {"messages": [*self.prompt.json(), *self.body["messages"]]}
 
     def asked(
         self, entry: CatalogueEntry, texts: Sequence[str], prompt_tokens: int, cached: Asked | None = None
     ) -> ModelRequest:
         """The same as the pipeline takes it; `texts` are the request's own."""
         found = self._found
-        told = "\n".join(leaf.text for leaf in found.told)
+        told, flows = "\n".join(leaf.text for leaf in found.told), found.said
+        if self.prompt is not None:
+            told = "\n".join(filter(None, (self.prompt.instructions, told)))
+            flows = [list(range(len(found.leaves), len(texts))), *flows]
         return ModelRequest(
-            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=found.said,
+            self.model, texts, told, prompt_tokens, self.answer_tokens(entry), flows=flows,
             lists=found.lists, unread=found.unread, speaks=self._speaks, cached=cached,
         )  # fmt: skip
 
@@ -152,7 +171,9 @@ class BareRequest:
 
         It is written anew and never the caller's bytes: of a name given twice, both sides see the same one.
         """
-        body = {**self.body, "model": entry.model}
+        body = {**self.whole, "model": entry.model}
+        if entry.engine is not EngineKind.ANTHROPIC:
+            body |= self._unmarked(body)
         if self._translated:
             body["messages"] = [_in_one(message) for message in body["messages"]]
         if self._translated and (most := body.pop(MAX_TOKENS, None)):
@@ -162,6 +183,15 @@ class BareRequest:
             options = self.body.get("stream_options") or {}
             body["stream_options"] = {**options, "include_usage": True}
         return orjson.dumps(body)
+
+    def _unmarked(self, body: Json) -> Json:
+        """What has breakpoints of a provider's cache that another provider would refuse, without them; those that a
+        caller writes into the messages of a chat completion are its own affair."""
+        tools = body.get("tools")
+        given = {"tools": [_without_mark(tool) for tool in tools]} if isinstance(tools, list) else {}
+        if not self._translated:
+            return given
+        return given | {"messages": [_unmarked(message) for message in body["messages"]]}
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -268,10 +298,22 @@ def _is_plain(message: Json) -> bool:
     return type(text) is str and text != "" and message["role"] in _ROLES
 
 
-def _in_one(message: Json) -> Json:
-    """The message with a content of texts alone as one."""
+def _without_mark(given: Any) -> Any:
+    return {name: value for name, value in given.items() if name != MARK} if isinstance(given, dict) else given
+
+
+def _unmarked(message: Json) -> Json:
     parts = message.get("content")
-    if not isinstance(parts, list) or not all(part["type"] == "text" for part in parts):
+    plain = _without_mark(message) if MARK in message else message
+    if not isinstance(parts, list) or not any(MARK in part for part in parts):
+        return plain
+    return plain | {"content": [_without_mark(part) for part in parts]}
+
+
+def _in_one(message: Json) -> Json:
+    """The message with a content of texts alone as one, unless a breakpoint stands between them."""
+    parts = message.get("content")
+    if not isinstance(parts, list) or not all(part["type"] == "text" and MARK not in part for part in parts):
         return message
     return message | {"content": "\n".join(part["text"] for part in parts)}
 

@@ -16,13 +16,14 @@ class Meter:
         "_unreported",
         "_written",
         "cached_tokens",
+        "kept_tokens",
         "price",
         "reasoning_tokens",
     )
 
     def __init__(self, prompt_tokens: int, price: Price = FREE) -> None:
         self.price = price
-        self.cached_tokens = self.reasoning_tokens = 0
+        self.cached_tokens = self.reasoning_tokens = self.kept_tokens = 0
         self._read = self._written = self._cost_nanos = 0
         self._unread = prompt_tokens
         self._unreported = TextEstimate()
@@ -37,13 +38,15 @@ class Meter:
 
     def report(
         self, prompt_tokens: int, completion_tokens: int, cached_tokens: int, cost_nanos: int | None = None,
-        reasoning_tokens: int = 0,
+        reasoning_tokens: int = 0, kept_tokens: int = 0,
     ) -> None:  # fmt: skip
         """Take all that was used until now, in place of what was estimated; the cost is by the price where it is not
         reported."""
         self._read, self._written, self.cached_tokens = prompt_tokens, completion_tokens, cached_tokens
-        self.reasoning_tokens = reasoning_tokens
-        self._cost_nanos = self.price.nanos(prompt_tokens, completion_tokens) if cost_nanos is None else cost_nanos
+        self.reasoning_tokens, self.kept_tokens = reasoning_tokens, kept_tokens
+        if cost_nanos is None:
+            cost_nanos = self.price.nanos(prompt_tokens, completion_tokens, cached_tokens, kept_tokens)
+        self._cost_nanos = cost_nanos
         self.end()
 
     def end(self) -> None:
@@ -88,8 +91,8 @@ class HitMeter(Meter):
 
     def report(
         self, prompt_tokens: int, completion_tokens: int, cached_tokens: int, cost_nanos: int | None = None,
-        reasoning_tokens: int = 0,
+        reasoning_tokens: int = 0, kept_tokens: int = 0,
     ) -> None:  # fmt: skip
         """The share of all that was used, rounded up."""
-        used = (prompt_tokens, completion_tokens, cached_tokens, self._nanos, reasoning_tokens)
+        used = (prompt_tokens, completion_tokens, cached_tokens, self._nanos, reasoning_tokens, kept_tokens)
         super().report(*(ceil(count * self._share) for count in used))

@@ -37,12 +37,17 @@ _UNCOMPARED = ("messages", "priority")
 _SLACK_SECONDS = 1.0
 
 
+AGENTS_PROMPT = "agents_prompt"
+"""Which version of its agent's prompt a call was compared with, among the call's notes."""
+
+
 class RunRecorder:
     """The events of one run as they go out, where the cache wants them."""
 
     def __init__(self, call: ModelCall) -> None:
         self.call = call
         self.documents: set[str] = set()
+        self.prompt = ""
         self.started = time.time()
         self._events: list[bytes] = []
         self._said: list[str] = []
@@ -62,6 +67,8 @@ class RunRecorder:
             if not self._keeps:
                 return
             self._ended = event.HasField("finished")
+            if event.HasField("started"):
+                self.prompt = event.started.prompt
             if event.HasField("citation"):
                 self.documents.add(event.citation.citation.document_id)
             self.documents.update(each.document_id for each in event.passages.passages)
@@ -93,7 +100,7 @@ class CachedRuns:
         if not call.turn.keeps:
             return
         versions = None
-        if recorder.whole:
+        if recorder.whole and recorder.prompt == call.incoming.notes.get(AGENTS_PROMPT, ""):
             try:
                 reads = await self._agents.reads(call.incoming, model)
                 collections = reads.of(request.collection) if reads is not None else ()
@@ -117,6 +124,7 @@ class CachedRuns:
         try:
             reads = await self._agents.reads(call, model)
             state = await self._documents.state(call, reads.of(request.collection)) if reads is not None else None
+            prompt = call.notes[AGENTS_PROMPT] = await self._agents.prompt(call, model)
         except (grpc.aio.AioRpcError, DomainError):
             return None
         if state is None:
@@ -127,13 +135,14 @@ class CachedRuns:
             rest.ClearField(name)  # type: ignore[arg-type]  # the names are those of fields
         messages = pb.RunRequest(messages=request.messages)
         told, text = _alone(request) if policy.semantic is not None else ("", "")
+        asked = [model.name, model.version, model.models, *([prompt] if prompt else ())]
         shared = {
             "told": told,
-            "readers": readers(call.identity, policy), "model": [model.name, model.version, model.models],
+            "readers": readers(call.identity, policy), "model": asked,
             "reads": state, "fields": rest.SerializeToString(deterministic=True).hex(),
         }  # fmt: skip
-        asked = messages.SerializeToString(deterministic=True).hex()
-        return question_of(RUN, shared, asked, partial(self._current, call), text)
+        question = messages.SerializeToString(deterministic=True).hex()
+        return question_of(RUN, shared, question, partial(self._current, call), text)
 
     async def _current(self, call: Call, answer: CachedAnswer) -> bool:
         try:
@@ -158,6 +167,8 @@ async def replayed(answer: CachedAnswer, turn: CacheTurn) -> AsyncGenerator[pb.R
 
 def _alone(request: pb.RunRequest) -> tuple[str, str]:
     """The messages before a question that stands alone, all of which instruct, and its text; empty for any other."""
+    if not request.messages:  # a prompt's alone
+        return "", ""
     *told, last = request.messages
     plain = last.role == last.ROLE_USER and not (last.name or last.tool_calls) and len(last.content) <= LONGEST
     if not plain or any(each.role != each.ROLE_SYSTEM for each in told):

@@ -9,19 +9,28 @@ from headworks.orchestrator.v1 import run_pb2, tool_pb2
 
 from gateway.cache.question import Asked
 from gateway.calls.beside import BesideTexts
+from gateway.calls.prompt_use import PromptUse
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
+from services.llm.chat import Role
 from services.llm.tokens import call_text, estimate_prompt, message_text, tool_text
 
 # For each message where its parts were joined, each joint being one character.
 Seams = Sequence[Sequence[int]]
+ROLES = {
+    Role.SYSTEM: run_pb2.Message.ROLE_SYSTEM,
+    Role.USER: run_pb2.Message.ROLE_USER,
+    Role.ASSISTANT: run_pb2.Message.ROLE_ASSISTANT,
+}
 _Put = Callable[[str], None]
 
 
 class RunTexts:
-    """The texts of a request. `seams`: where in the messages' contents there were parts."""
+    """The texts of a request. `seams`: where in the messages' contents there were parts. `prompt`: one of the tenant's,
+    whose messages come before the caller's own."""
 
-    def __init__(self, request: pb.RunRequest, seams: Seams = ()) -> None:
+    def __init__(self, request: pb.RunRequest, seams: Seams = (), prompt: PromptUse | None = None) -> None:
         self._request = request
+        self._prompt = prompt
         self._places: list[tuple[str, _Put]] = []
         self._besides: list[tuple[tool_pb2.ToolCall, BesideTexts]] = []
         self._unread = ""
@@ -45,27 +54,42 @@ class RunTexts:
         """The same as the pipeline takes it. `instructions`: the agent's own; `models`: those that it asks."""
         request = self._request
         protected = [instructions] if instructions else []
+        if self._prompt is not None and self._prompt.instructions:
+            protected.append(self._prompt.instructions)
         protected += [each.content for each in request.messages if each.role == each.ROLE_SYSTEM and each.content]
         most = max(0, request.sampling.max_tokens) if request.HasField("sampling") else 0
-        texts = [text for text, _ in self._places]
+        texts, flows = [text for text, _ in self._places], self._said
+        if self._prompt is not None:
+            flows = [list(range(len(texts), len(texts) + len(self._prompt.texts))), *flows]
+            texts += self._prompt.texts
         return ModelRequest(
             model, texts, "\n".join(protected), prompt_tokens=estimate_prompt(self._counted(instructions)),
-            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=self._said,
+            answer_tokens=min(most, ANSWER_TOKENS) or ANSWER_TOKENS, flows=flows,
             unread=self._unread, models=models, cached=cached,
         )  # fmt: skip
 
     def put(self, texts: Sequence[str]) -> None:
-        """Write others in their places: as many, in the same order."""
-        changed = [(put, text) for (old, put), text in zip(self._places, texts, strict=True) if text != old]
+        """Write others in their places: as many, in the same order; and the prompt's messages before the others. Raises
+        BadVariables."""
+        own, given = texts[: len(self._places)], texts[len(self._places) :]
+        changed = [(put, text) for (old, put), text in zip(self._places, own, strict=True) if text != old]
         for put, text in reversed(changed):
             put(text)
         for call, beside in self._besides if changed else ():
             call.beside = beside.text
+        if self._prompt is not None:
+            self._prompt.put(given)
+            messages = [run_pb2.Message(role=ROLES[one.role], content=one.content) for one in self._prompt.messages]
+            messages += self._request.messages
+            del self._request.messages[:]
+            self._request.messages.extend(messages)
+            self._request.prompt.variables.clear()
 
     def _counted(self, instructions: str) -> list[str]:
         """The same as a model reads it: the instructions, what messages say, the calls in them, the tools and the form
         of the answer."""
         request, counted = self._request, [instructions] * bool(instructions)
+        counted += [message_text("", each.content) for each in (self._prompt.messages if self._prompt else ())]
         for message in request.messages:
             counted.append(message_text(message.name, message.content))
             calls = [call_text(call.name, call.arguments, call.beside) for call in message.tool_calls]

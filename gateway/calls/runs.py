@@ -4,12 +4,13 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
 
 import grpc
+import orjson
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
 from headworks.orchestrator.v1 import orchestrator_service_pb2_grpc as pb_grpc
 from headworks.orchestrator.v1 import run_event_pb2 as event_pb
@@ -21,6 +22,8 @@ from gateway.calls.background import BackgroundTasks
 from gateway.calls.call import BUDGET, CONTENT_FILTER, CallState, ModelCall
 from gateway.calls.errors import AgentChanged
 from gateway.calls.pipeline import CallPipeline, answered, screen_input, screen_of
+from gateway.calls.prompt_use import PromptUse
+from gateway.calls.prompts import Prompts
 from gateway.calls.request import ModelRequest
 from gateway.calls.run_answer import Events, HeldEvents, RunAnswer, ended
 from gateway.calls.run_cached import CachedRuns, RunRecorder, replayed
@@ -29,7 +32,7 @@ from gateway.guard.pipeline import GuardPipeline
 from gateway.guard.vault import Vault
 from services.runtime import clients, statuses
 from services.runtime.call import CLOSED, READS_KEY, SCREENED, UNSCREENED, Call, outgoing
-from services.runtime.errors import ErrorKind, UpstreamError
+from services.runtime.errors import ErrorKind, InvalidArgument, UpstreamError
 from services.runtime.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -61,8 +64,10 @@ class RunCalls:
         tokens: CallTokens,
         follow_seconds: float,
         cached: CachedRuns,
+        prompts: Prompts,
     ) -> None:
         self._cached = cached
+        self._prompts = prompts
         self._stub = pb_grpc.OrchestratorServiceStub(orchestrator)
         self._pipeline = pipeline
         self._agents = agents
@@ -83,7 +88,8 @@ class RunCalls:
             request.model = model.asked
         guards = self._pipeline.guards(call, model.name, *model.models)
         instructions = await self._instructions(call, model.asked, guards)
-        texts = RunTexts(request, seams)
+        prompt = await self._prompt(request, call) if request.HasField("prompt") else None
+        texts = RunTexts(request, seams, prompt)
         compared = self._cached.asked(call, request, model)
         asked = texts.asked(model.name, instructions, model.models, compared)
         admitted = await self._pipeline.admit(call, asked, model.price, guards)
@@ -111,6 +117,12 @@ class RunCalls:
                 self._background.add(self._follow(admitted, answer))
             else:
                 admitted.close("cancelled")
+
+    async def _prompt(self, request: pb.RunRequest, call: Call) -> PromptUse:
+        """The prompt that the caller names, from now on by its version."""
+        used = await self._prompts.use(call, request.prompt.name, _values(request.prompt.variables))
+        request.prompt.name = used.label
+        return used
 
     async def _responses(
         self, request: pb.RunRequest, call: Call, guards: GuardPipeline, answer: RunAnswer
@@ -240,6 +252,14 @@ class RunCalls:
                 answer.count(response.events)
                 if not (admitted.finished or admitted.covered() or await admitted.extend()):
                     await self._cancel(admitted.run_id, admitted.incoming)
+
+
+def _values(given: Mapping[str, str]) -> dict[str, object]:
+    """The values of variables, from JSON. Raises InvalidArgument."""
+    try:
+        return {name: orjson.loads(value) for name, value in given.items()}
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(f"the value of a variable is not JSON: {error}", field="prompt.variables") from error
 
 
 def _reads(guards: GuardPipeline) -> str:

@@ -1,4 +1,4 @@
-"""What the services behind the gateway hold of a data subject: runs, sessions and agents, and documents."""
+"""What the services behind the gateway hold of a data subject: runs, sessions, agents and prompts, and documents."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ SCOPES = frozenset({
 PART_SECONDS = 60.0
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.5
-RUN_KINDS = ("runs", "sessions", "messages", "agents")
+RUN_KINDS = ("runs", "sessions", "messages", "agents", "prompts")
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _EXPIRING = {"runs": data_pb.DATA_KIND_RUNS, "sessions": data_pb.DATA_KIND_SESSIONS}
 CALL_SECONDS = 30.0
@@ -56,8 +56,8 @@ class OwnCalls:
 
 
 class RunData:
-    """Runs, sessions and agents in the orchestrator. An erasure that breaks off, or takes longer than a call may, is
-    requested again, ATTEMPTS times without progress at most."""
+    """Runs, sessions, agents and prompts in the orchestrator. An erasure that breaks off, or takes longer than a call
+    may, is requested again, ATTEMPTS times without progress at most."""
 
     name = "orchestrator"
 

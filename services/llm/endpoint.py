@@ -16,7 +16,6 @@ OPENAI = OpenAiWire()
 WIRES: Mapping[EngineKind, Wire] = {
     EngineKind.OPENAI: OPENAI,
     EngineKind.AZURE: AzureWire(),
-    EngineKind.ANTHROPIC: AnthropicWire(),
     EngineKind.GEMINI: GeminiWire(),
 }
 OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "headworks"}
@@ -29,7 +28,8 @@ class ModelEndpoint:
 
     `timeout` is for a whole answer, `first_byte_seconds` for its beginning, `idle_seconds` for each silence after
     that. `proxy` is the URL of an HTTP proxy on the way; empty for none. `limit_field` is the upstream's name for the
-    most tokens of an answer. `wire`: how its provider is spoken to.
+    most tokens of an answer. `wire`: how its provider is spoken to. `keys_prompts`: it is told which requests begin
+    alike.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ModelEndpoint:
     proxy: str = ""
     limit_field: str = "max_tokens"
     wire: Wire = OPENAI
+    keys_prompts: bool = False
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -57,6 +58,8 @@ def _wire(entry: CatalogueEntry) -> Wire:
         from services.llm.wires.bedrock import BedrockWire  # an extra
 
         return BedrockWire(entry.region)
+    if entry.engine is EngineKind.ANTHROPIC:
+        return AnthropicWire(entry.prompt_caching)
     return OllamaWire(entry.context_length) if entry.engine is EngineKind.OLLAMA else WIRES[entry.engine]
 
 
@@ -77,4 +80,5 @@ def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelE
         proxy,
         entry.limit_field,
         wire,
+        entry.prompt_caching and entry.engine in (EngineKind.OPENAI, EngineKind.AZURE),
     )

@@ -79,13 +79,14 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens of one generation; `cached` of those read were in the model's prefix cache, `reasoning` of those written
-    are what it thought."""
+    """Tokens of one generation; `cached` of those read were in the model's prefix cache, `kept` of them were put into
+    it, `reasoning` of those written are what it thought."""
 
     read: int = 0
     written: int = 0
     cached: int = 0
     reasoning: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

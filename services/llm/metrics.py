@@ -12,7 +12,9 @@ BETWEEN = Histogram(
     "headworks_model_inter_token_seconds", "Between two pieces of an answer.", ["model"], buckets=BUCKETS
 )
 SECONDS = Histogram("headworks_model_seconds", "From asking a model to its end.", ["model"], buckets=BUCKETS)
-TOKENS = Counter("headworks_model_tokens_total", "Tokens read, written, and found in a cache.", ["model", "direction"])
+TOKENS = Counter(
+    "headworks_model_tokens_total", "Tokens read, written, found in a cache, and put there.", ["model", "direction"]
+)
 ENDS = Counter("headworks_model_generations_total", "Generations that are over, by how they ended.", ["model", "end"])
 RUNNING = Gauge("headworks_model_running", "Generations under way.", ["model"])
 WAITING = Gauge("headworks_model_waiting", "Generations that wait for a place.", ["model"])
@@ -35,12 +37,13 @@ class ModelMetrics:
         self.running = RUNNING.labels(model)
         self.waiting = WAITING.labels(model)
         self.retries = RETRIES.labels(model)
-        self._tokens = {name: TOKENS.labels(model, name) for name in ("prompt", "completion", "cached")}
+        self._tokens = {name: TOKENS.labels(model, name) for name in ("prompt", "completion", "cached", "kept")}
 
     def used(self, tokens: TokenCounts) -> None:
         self._tokens["prompt"].inc(tokens.read)
         self._tokens["completion"].inc(tokens.written)
         self._tokens["cached"].inc(tokens.cached)
+        self._tokens["kept"].inc(tokens.kept)
 
     def ended(self, end: str) -> None:
         """`end`: a Finish, the name of an error's kind, or "left"."""

@@ -208,6 +208,7 @@ class TokenTally:
         """Some upstreams have what was thought in the total alone."""
         prompt, answer, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
         hit = _within(usage, "prompt_tokens_details", "cached_tokens")
+        put = _within(usage, "prompt_tokens_details", "cache_write_tokens")
         thought = _within(usage, "completion_tokens_details", "reasoning_tokens")
         read = believed(prompt, self._prompt, self._characters, self._context_length)
         said = max(read, prompt) if _whole(prompt) else read
@@ -215,11 +216,12 @@ class TokenTally:
         text = CHARACTERS_PER_TOKEN * self._answer.tokens
         written = believed(answered, self._written, text, self._context_length)
         cached = int(min(read, max(0, hit))) if _whole(hit) else 0
+        kept = int(min(read - cached, max(0, put))) if _whole(put) else 0
         reasoning = int(min(written, max(0, thought))) if _whole(thought) else 0
         whole = total is None or total == read + written
         counted = prompt == read and (answer == written or (_whole(answer) and total == read + written))
         self._estimated = not (whole and counted and (hit is None or hit == cached))
-        return TokenCounts(read, written, cached, reasoning)
+        return TokenCounts(read, written, cached, reasoning, kept)
 
 
 def _within(usage: Mapping[str, Any], details: str, name: str) -> Any:

@@ -11,6 +11,8 @@ from headworks.orchestrator.v1 import (
     data_service_pb2_grpc,
     orchestrator_service_pb2,
     orchestrator_service_pb2_grpc,
+    prompt_service_pb2,
+    prompt_service_pb2_grpc,
     session_service_pb2,
     session_service_pb2_grpc,
 )
@@ -35,6 +37,8 @@ from services.orchestrator.data.erasure import DataEraser
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import RunDirectory
 from services.orchestrator.generate.engines import mesh_engines, open_catalogue
+from services.orchestrator.prompts.service import PromptService
+from services.orchestrator.prompts.store import PromptStore
 from services.orchestrator.runs.executor import Executor
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.records import RunRecords
@@ -43,6 +47,7 @@ from services.orchestrator.schema.tables import MESH, REVISIONS
 from services.orchestrator.scopes import Identities
 from services.orchestrator.servicers.agents import AgentServicer
 from services.orchestrator.servicers.data import DataServicer
+from services.orchestrator.servicers.prompts import PromptServicer
 from services.orchestrator.servicers.runs import OrchestratorServicer
 from services.orchestrator.servicers.sessions import SessionServicer
 from services.orchestrator.sessions.store import SessionStore
@@ -67,6 +72,7 @@ from services.runtime.triton import TritonClient, open_channels
 AGENTS = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 DATA = data_service_pb2.DESCRIPTOR.services_by_name["DataService"]
 NAME = orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"]
+PROMPTS = prompt_service_pb2.DESCRIPTOR.services_by_name["PromptService"]
 SESSIONS = session_service_pb2.DESCRIPTOR.services_by_name["SessionService"]
 IDENTITIES = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 GUARDS = guard_service_pb2.DESCRIPTOR.services_by_name["GuardService"]
@@ -118,7 +124,9 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
         screener=await _guards(settings, resources),
         caller=present_caller,
     )
-    registry = Registry(store, kit, settings.rag_model)
+    prompt_store = PromptStore(database)
+    prompts = PromptService(prompt_store)
+    registry = Registry(store, kit, settings.rag_model, prompts)
     changes = Changes(database, table=REVISIONS)
     resources.push_async_callback(changes.aclose)
     changes.follow(KIND, registry.reload)
@@ -144,16 +152,17 @@ async def _wire(settings: OrchestratorSettings, models: LlmSettings, resources: 
         executor, directory, Peers(peers, settings.replica_name), identities, settings.detached_run_seconds
     )
     data_store = DataStore(database)
-    erasure = DataEraser(data_store, store, registry.changed)
-    data = DataServicer(data_store, session_store, store, directory, erasure, servicer.cancel)
+    erasure = DataEraser(data_store, store, registry.changed, prompt_store, prompts.forget)
+    data = DataServicer(data_store, session_store, store, prompt_store, directory, erasure, servicer.cancel)
 
     def add(server: grpc.aio.Server) -> None:
         orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
         agent_service_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
+        prompt_service_pb2_grpc.add_PromptServiceServicer_to_server(PromptServicer(prompts), server)
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(session_store), server)
         data_service_pb2_grpc.add_DataServiceServicer_to_server(data, server)
 
-    names = [service.full_name for service in (NAME, AGENTS, SESSIONS, DATA)]
+    names = [service.full_name for service in (NAME, AGENTS, PROMPTS, SESSIONS, DATA)]
     callers = {"/": ("gateway", "orchestrator"), f"/{DATA.full_name}/": ("gateway",)}
     checks = {"retrieval": serving(retrieval, RETRIEVAL.full_name)}
     folder = data_folder(settings.records_url)

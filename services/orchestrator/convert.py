@@ -82,6 +82,8 @@ def _started(message: event_pb.RunEvent, body: Started) -> None:
             collection=body.collection,
             agent_version=body.agent_version,
             session_id=body.session_id,
+            prompt=body.prompt,
+            callers_prompt=body.callers_prompt,
         )
     )
 

@@ -60,6 +60,7 @@ def ask(request: pb.RunRequest) -> RunInput:
         session_id=session_id(request.session_id) if request.session_id else "",
         priority=_priority(request.priority),
         filter=_filter(request.filter) if request.HasField("filter") else ALL,
+        prompt=request.prompt.name,
     )
 
 

@@ -96,7 +96,7 @@ class OrchestratorSettings(ServerSettings):
     )
     records_url: RecordsUrl = Field(
         "sqlite:///.headworks/orchestrator/runs.db",
-        description="Database of runs, sessions and agents, shared by all replicas: sqlite:///<file> or "
+        description="Database of runs, sessions, agents and prompts, shared by all replicas: sqlite:///<file> or "
         "postgresql://<user>@<host>/<database>.",
     )
     identity_former_keys: tuple[Path, ...] = Field(

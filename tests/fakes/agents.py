@@ -100,7 +100,7 @@ class FixedAgents:
     def __init__(self, agents: Iterable[Agent]) -> None:
         self._agents = {agent.name: agent for agent in agents}
 
-    async def find(self, tenant: str, model: str) -> Agent:
+    async def find(self, tenant: str, model: str, prompt: str = "") -> Agent:
         agent = self._agents.get(model.partition("@")[0])
         if agent is None:
             raise ModelNotFound(model)

@@ -27,7 +27,8 @@ ROOMS = (
     "gateway/limits/", "gateway/mcp/", "gateway/policies/", "gateway/privacy/", "gateway/usage/",
 )  # fmt: skip
 WIRED = (
-    "gateway/calls/agents.py", "gateway/calls/runs.py", "gateway/calls/run_request.py",
+    "gateway/calls/agents.py", "gateway/calls/cached_answers.py", "gateway/calls/prompts.py",
+    "gateway/calls/runs.py", "gateway/calls/run_request.py",
     "gateway/calls/run_answer.py",  # holds a run's events as they came: to convert them costs more than to screen them
     "gateway/calls/run_cached.py", "gateway/calls/documents.py", "gateway/cache/assembly.py",
     "gateway/guard/injection/triton.py",
@@ -52,6 +53,7 @@ PURE = (
     "services.runtime.reranker",
     "services.runtime.spelling",
     "services.runtime.strict_yaml",
+    "services.runtime.templates",
     "services.runtime.time_limit",
     "services.runtime.tracing",
     "services.runtime.zips",

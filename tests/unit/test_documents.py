@@ -10,6 +10,7 @@ import yaml
 from cli.documents.sync_file import parse_sync_file
 from gateway.schema.schema import SCHEMA as GATEWAY
 from services.llm.catalogue import file as catalogue_file
+from services.llm.prompts.prompt import parse as parse_prompt
 from services.orchestrator.agents.specs.validation import parse
 from services.orchestrator.schema.schema import SCHEMA as ORCHESTRATOR
 from services.orchestrator.tools import config
@@ -48,11 +49,13 @@ def blocks() -> Iterator[tuple[Path, str]]:
 
 
 def check(block: str, tmp_path: Path) -> None:
-    """A catalogue, upstreams, what an operator allows, sources, an agent, or a part of one."""
+    """A catalogue, upstreams, what an operator allows, sources, a prompt, an agent, or a part of one."""
     found = yaml.safe_load(block)
     keys = set(found)
     if "models" in keys:
         assert not catalogue_file.parse(block, "the block").rewritten
+    elif "messages" in keys:
+        parse_prompt(block)
     elif "sources" in keys:
         parse_sync_file(block)
     elif keys <= set(config.ToolSettings.model_fields):

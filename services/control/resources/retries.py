@@ -17,7 +17,12 @@ from headworks.gateway.v1 import (
     tenant_service_pb2,
     usage_service_pb2,
 )
-from headworks.orchestrator.v1 import agent_service_pb2, orchestrator_service_pb2, session_service_pb2
+from headworks.orchestrator.v1 import (
+    agent_service_pb2,
+    orchestrator_service_pb2,
+    prompt_service_pb2,
+    session_service_pb2,
+)
 from headworks.retrieval.v1 import retrieval_service_pb2
 
 from services.control.resources.wire import Data, typed
@@ -46,6 +51,7 @@ ADMIN: tuple[ServiceDescriptor, ...] = tuple(
 _ORCHESTRATOR = [
     orchestrator_service_pb2.DESCRIPTOR.services_by_name["OrchestratorService"],
     agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"],
+    prompt_service_pb2.DESCRIPTOR.services_by_name["PromptService"],
     session_service_pb2.DESCRIPTOR.services_by_name["SessionService"],
 ]
 _RETRIEVAL = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]

@@ -63,6 +63,7 @@ class CatalogueEntry:
     itself (0: any number), `queue` more may wait, `queue_seconds` at most. `connections` bounds those of agents to
     an upstream, `connect_seconds`, `first_byte_seconds` and `idle_seconds` what it may take to connect, to begin
     the answer, and between two parts of it. `continues`: it goes on from a beginning of its answer.
+    `prompt_caching`: the provider is asked to find beginnings of prompts again.
     """
 
     name: str
@@ -97,6 +98,7 @@ class CatalogueEntry:
     idle_seconds: float = 60
     breaker: BreakerSpec = BreakerSpec()
     continues: bool = False
+    prompt_caching: bool = False
 
     @property
     def upstream(self) -> bool:
@@ -110,4 +112,4 @@ class CatalogueEntry:
 
     def cost_nanos(self, tokens: TokenCounts) -> int:
         """What the tokens cost, in billionths of the catalogue's currency, rounded up."""
-        return self.price.nanos(tokens.read, tokens.written)
+        return self.price.nanos(tokens.read, tokens.written, tokens.cached, tokens.kept)

@@ -29,6 +29,7 @@ _CAPABLE = {
     EngineKind.BEDROCK: frozenset((Capability.TOOLS,)),
     EngineKind.GEMINI: frozenset((Capability.TOOLS, Capability.JSON_SCHEMA)),
 }
+_CACHING = (EngineKind.OPENAI, EngineKind.AZURE, EngineKind.ANTHROPIC)
 _AWS_REGION = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _OF_UPSTREAMS = ("base_url", "model", "api_key_env", "api_key_file", "headers", "bare", "passes", "continues")
 
@@ -74,6 +75,12 @@ class Strict(BaseModel):
 class PriceForm(Strict):
     input: Amount = Decimal(0)
     output: Amount = Decimal(0)
+    cached_input: Amount | None = None
+    cache_write: Amount | None = None
+
+    def price(self) -> Price:
+        cached, kept = (None if one is None else int(one * NANOS) for one in (self.cached_input, self.cache_write))
+        return Price(int(self.input * NANOS), int(self.output * NANOS), cached, kept)
 
 
 class SamplingForm(SamplingFields, Strict):
@@ -118,6 +125,7 @@ class ModelForm(Strict):
     idle_seconds: float = Field(60, gt=0)
     breaker: BreakerForm = BreakerForm()
     continues: bool = False
+    prompt_caching: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -133,6 +141,8 @@ class ModelForm(Strict):
             raise ValueError("api_version goes with `generator: azure`")
         if self.lora and self.generator is not EngineKind.TRITON:
             raise ValueError("lora goes with `generator: triton`")
+        if self.prompt_caching and self.generator not in _CACHING:
+            raise ValueError(f"prompt_caching goes with {', '.join(_CACHING)}; others find beginnings by themselves")
         if self.api_key_env and self.api_key_file:
             raise ValueError("give api_key_env or api_key_file, not both")
         return self
@@ -171,7 +181,7 @@ class ModelForm(Strict):
             engine=self.generator,
             model=self.model or self.name,
             region=self._region() if self.generator is EngineKind.BEDROCK else "",
-            price=Price(int(self.price.input * NANOS), int(self.price.output * NANOS)),
+            price=self.price.price(),
             capabilities=capabilities,
             sampling=Sampling(**self.sampling.model_dump()),
             priority=_PRIORITIES[self.priority] if self.priority else None,

@@ -343,12 +343,15 @@ def _is_of(part: TextPart, index: int) -> bool:
     return part.channel is not APART and part.channel.choice == index
 
 
-def usage_json(prompt_tokens: int, completion_tokens: int, cached_tokens: int, reasoning_tokens: int) -> Json:
+def usage_json(
+    prompt_tokens: int, completion_tokens: int, cached_tokens: int, reasoning_tokens: int, kept_tokens: int = 0
+) -> Json:
     """What a call used, in OpenAI's form."""
+    kept = {"cache_write_tokens": kept_tokens} if kept_tokens else {}
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": cached_tokens},
+        "prompt_tokens_details": {"cached_tokens": cached_tokens, **kept},
         "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
     }

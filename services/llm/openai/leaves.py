@@ -15,7 +15,7 @@ NAMES = frozenset((
     "syntax", "text", "thinking", "title", "tool_call_id", "tool_calls", "tool_choice", "tools", "transcript",
     "type", "url", "url_citation", "user", "definition", "start_index", "end_index", "refusals", "partial_json",
     "output_text", "reasoning_text", "thought", "tool_call", "index", "token", "bytes", "logprob", "top_logprobs",
-    "default", "minimum", "maximum", "oneOf", "allOf", "const", "$ref", "$defs", "pattern",
+    "cache_control", "ttl", "default", "minimum", "maximum", "oneOf", "allOf", "const", "$ref", "$defs", "pattern",
 ))  # fmt: skip
 # Under these names such words are the API's own too.
 _KINDS = ("type", "role", "format", "detail", "finish_reason")
@@ -25,7 +25,7 @@ _WORDS = frozenset((
     "content", "tool", "user", "assistant", "system", "developer", "grammar", "lark", "regex", "url_citation",
     "auto", "low", "high", "wav", "mp3", "stop", "length", "tool_calls", "content_filter", "function_call",
     "thinking", "reasoning", "reasoning.text", "reasoning.summary", "summary_text", "date-time", "date", "time",
-    "email", "uri", "uuid",
+    "email", "uri", "uuid", "ephemeral",
 ))  # fmt: skip
 PICTURE_TOKENS = 1000
 """Of a picture, whatever its size: between what a small one costs and a large one."""

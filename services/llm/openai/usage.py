@@ -59,7 +59,7 @@ def usage_of(reported: Json | None, tally: TokenTally) -> Json:
     counts = tally.counts
     if reported is not None and not tally.estimated:
         return restored_usage(reported, counts.read, counts.written)
-    return usage_json(counts.read, counts.written, counts.cached, counts.reasoning)
+    return usage_json(counts.read, counts.written, counts.cached, counts.reasoning, counts.kept)
 
 
 def check(model: str, tally: TokenTally) -> None:

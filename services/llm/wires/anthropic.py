@@ -24,7 +24,11 @@ FINISHES = {
 
 
 class AnthropicWire:
-    """`base_url` in the catalogue ends before "/messages", such as https://api.anthropic.com/v1."""
+    """`base_url` in the catalogue ends before "/messages", such as https://api.anthropic.com/v1. `caching`: beginnings
+    of prompts are kept there."""
+
+    def __init__(self, caching: bool = False) -> None:
+        self._caching = caching
 
     def url(self, entry: CatalogueEntry) -> str:
         return f"{entry.base_url.rstrip('/')}/messages"
@@ -33,7 +37,7 @@ class AnthropicWire:
         return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
     async def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
-        return Prepared(url, headers, orjson.dumps(messages_request(orjson.loads(body))))
+        return Prepared(url, headers, orjson.dumps(messages_request(orjson.loads(body), self._caching)))
 
     def reading(self, model: str) -> "AnthropicReading":
         return AnthropicReading(model)
@@ -141,9 +145,10 @@ class AnthropicReading:
         written = used.get("output_tokens")
         written = written if isinstance(written, int) else 0
         cached = used.get("cache_read_input_tokens") or 0
+        kept = used.get("cache_creation_input_tokens") or 0
         return {
             "prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written,
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "prompt_tokens_details": {"cached_tokens": cached, **({"cache_write_tokens": kept} if kept else {})},
         }  # fmt: skip
 
 

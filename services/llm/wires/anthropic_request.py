@@ -1,20 +1,22 @@
 """A chat completion as Anthropic's Messages has it. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.llm.wires.chat_body import (
+    INSTRUCTING,
     chosen,
     function_of,
     inline,
-    instructions,
     limit_of,
     object_of,
     parts_of,
     stops,
+    text_of,
     turns,
     url_of,
 )
+from services.llm.wires.prompt_cache import MARK, mark
 from services.llm.wires.wire import WireCannot
 
 MOST_TOKENS = 4096
@@ -31,8 +33,8 @@ _SILENT = frozenset((
 """Fields that are seen to, or that the API has no place for and whose absence changes no form."""
 
 
-def messages_request(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises WireCannot."""
+def messages_request(body: Mapping[str, Any], caching: bool = False) -> dict[str, Any]:
+    """`caching`: its beginning is to be found again. Raises WireCannot."""
     form = body.get("response_format")
     if isinstance(form, dict) and form.get("type") not in (None, "text"):
         raise WireCannot("a response_format", "response_format")
@@ -46,8 +48,8 @@ def messages_request(body: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "stream": bool(body.get("stream")),
     }
-    if told := instructions(body["messages"]):
-        made["system"] = [{"type": "text", "text": one} for one in told]
+    if told := list(_told(body["messages"])):
+        made["system"] = told
     made |= {name: body[name] for name in _AS_THEY_ARE if body.get(name) is not None}
     if stop := stops(body):
         made["stop_sequences"] = stop
@@ -58,6 +60,8 @@ def messages_request(body: Mapping[str, Any]) -> dict[str, Any]:
         made["tool_choice"] = _choice(body.get("tool_choice") or "auto")
         if body.get("parallel_tool_calls") is False:
             made["tool_choice"] = {**made["tool_choice"], "disable_parallel_tool_use": True}
+    if caching:
+        mark(made)
     # What the operator lets through beside, as it is.
     return made | {name: value for name, value in body.items() if name not in _SILENT and name != "response_format"}
 
@@ -66,7 +70,7 @@ def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     content = message.get("content")
     if message.get("role") in ("tool", "function"):
         result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.get("tool_call_id") or ""}
-        yield result | ({"content": list(_parts(content))} if content else {})
+        yield result | ({"content": list(_parts(content))} if content else {}) | _marked(message)
         return
     yield from _parts(content)
     for call in message.get("tool_calls") or ():
@@ -79,15 +83,32 @@ def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
+def _told(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The instructions: one block a message, or one a part where a caller says up to which to keep them."""
+    for message in messages:
+        if message.get("role") not in INSTRUCTING:
+            continue
+        parts = list(_parts(message.get("content")))
+        if any(MARK in part for part in parts):
+            yield from parts
+        elif text := text_of(message.get("content")):
+            yield {"type": "text", "text": text}
+
+
+def _marked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's own breakpoint, if there is one."""
+    return {MARK: given[MARK]} if isinstance(given.get(MARK), dict) else {}
+
+
 def _parts(content: Any) -> Iterator[dict[str, Any]]:
     """The API refuses a text that is empty."""
     for part in parts_of(content):
         match part.get("type"):
             case "text":
                 if part.get("text"):
-                    yield {"type": "text", "text": part["text"]}
+                    yield {"type": "text", "text": part["text"]} | _marked(part)
             case "image_url":
-                yield {"type": "image", "source": _source(part.get("image_url"))}
+                yield {"type": "image", "source": _source(part.get("image_url"))} | _marked(part)
             case "refusal":
                 if part.get("refusal"):
                     yield {"type": "text", "text": part["refusal"]}
@@ -106,7 +127,7 @@ def _tool(tool: Any) -> dict[str, Any]:
     function = function_of(tool)
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     described = {"description": function["description"]} if function.get("description") else {}
-    return {"name": function.get("name") or "", **described, "input_schema": schema}
+    return {"name": function.get("name") or "", **described, "input_schema": schema} | _marked(tool)
 
 
 def _choice(choice: Any) -> dict[str, Any]:

@@ -143,4 +143,5 @@ def _usage(value: Mapping[str, Any]) -> dict[str, Any]:
         return given if isinstance(given, int) else 0
 
     cached = count("cacheReadInputTokens")
-    return usage(count("inputTokens") + cached + count("cacheWriteInputTokens"), count("outputTokens"), cached)
+    kept = count("cacheWriteInputTokens")
+    return usage(count("inputTokens") + cached + kept, count("outputTokens"), cached, kept)

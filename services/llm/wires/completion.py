@@ -51,9 +51,9 @@ def arguments(given: Any) -> str:
     return orjson.dumps(given or {}).decode()
 
 
-def usage(prompt: int, written: int, cached: int = 0) -> dict[str, Any]:
-    """`prompt`: all of it, what came from the provider's cache (`cached`) too."""
+def usage(prompt: int, written: int, cached: int = 0, kept: int = 0) -> dict[str, Any]:
+    """`prompt`: all of it, what came from the provider's cache (`cached`) and was put into it (`kept`) too."""
     return {
         "prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": {"cached_tokens": cached, **({"cache_write_tokens": kept} if kept else {})},
     }  # fmt: skip

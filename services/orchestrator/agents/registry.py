@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
 from services.llm.handle import ModelHandle
 from services.llm.models import DEFAULT
+from services.llm.prompts.errors import BadPrompt, PromptNotFound
+from services.llm.prompts.prompt import PromptVersion, reference
 from services.orchestrator.agents.loop.bare import BareModel
 from services.orchestrator.agents.loop.loop import SpecAgent
 from services.orchestrator.agents.loop.work import Kit
 from services.orchestrator.agents.specs.asked_models import asked_models, catalogue_name
-from services.orchestrator.agents.specs.errors import BadAgent, ModelUnavailable
+from services.orchestrator.agents.specs.errors import BadAgent, ModelUnavailable, PromptUnavailable
 from services.orchestrator.agents.specs.shipped import shipped
 from services.orchestrator.agents.specs.spec import AgentSpec, RunLimits
 from services.orchestrator.agents.specs.store import AgentStore
@@ -43,12 +46,21 @@ class _Names:
     refresh: asyncio.Task[dict[str, int]] | None = None
 
 
+class Prompts(Protocol):
+    """The tenants' prompts."""
+
+    async def find(self, tenant: str, name: str, version: int = 0) -> PromptVersion:
+        """A version; 0 for the latest. Raises PromptNotFound, BadPrompt, RecordsUnavailable."""
+        ...
+
+
 class Registry:
     """The agents of all tenants, cached until the change feed reports that some changed. `rag_model` is the model that
-    the shipped `rag` asks."""
+    the shipped `rag` asks. `prompts`: those that agents may name."""
 
-    def __init__(self, store: AgentStore, kit: Kit, rag_model: str = "") -> None:
+    def __init__(self, store: AgentStore, kit: Kit, rag_model: str = "", prompts: Prompts | None = None) -> None:
         self._store = store
+        self._prompts = prompts
         self._kit = kit
         self._rag_model = rag_model
         self._names: OrderedDict[str, _Names] = OrderedDict()
@@ -57,19 +69,20 @@ class Registry:
         self._shipped = {name: self._shipped_spec(name, text) for name, text in shipped().items()}
         self._made: dict[str, Agent] = {}
 
-    async def find(self, tenant: str, model: str) -> Agent:
-        """By "name" or "name@version"; one that another replica has just stored is found too. Raises ModelNotFound;
-        ModelUnavailable where its model is not served."""
+    async def find(self, tenant: str, model: str, prompt: str = "") -> Agent:
+        """By "name" or "name@version"; one that another replica has just stored is found too. `prompt`: the version to
+        use of the prompt that it names, in place of the latest. Raises ModelNotFound; ModelUnavailable where its model
+        is not served; PromptUnavailable."""
         try:
-            return await self._find(tenant, model)
+            return await self._find(tenant, model, prompt)
         except ModelNotFound:
             known = self._names.get(tenant)
             if known is None or not known.fresh:
                 raise
             known.fresh = False
-            return await self._find(tenant, model)
+            return await self._find(tenant, model, prompt)
 
-    async def _find(self, tenant: str, model: str) -> Agent:
+    async def _find(self, tenant: str, model: str, prompt: str) -> Agent:
         name, at, wanted = model.partition("@")
         number = numeral(wanted, VERSION_DIGITS)
         if not name or (at and number is None):
@@ -79,7 +92,7 @@ class Registry:
             spec = await self._own(tenant, name, number or latest)
             if spec is None:
                 raise ModelNotFound(model)
-            return self._agent(spec, number or latest)
+            return self._agent(spec, number or latest, await self.prompt_of(tenant, spec, prompt))
         if wanted not in ("", str(SHIPPED_VERSION)):
             raise ModelNotFound(model)
         made = self._made.get(name)
@@ -105,6 +118,20 @@ class Registry:
                 if own is not None:
                     self._list(listed, name, own, version)
         return [listed[name] for name in sorted(listed)]
+
+    async def prompt_of(self, tenant: str, spec: AgentSpec, wanted: str = "") -> PromptVersion | None:
+        """The prompt that an agent names, in the version that is `wanted`, else the one that it names; None where it
+        names none. Raises PromptUnavailable."""
+        named = spec.named_prompt
+        if named is None:
+            return None
+        if self._prompts is None:
+            raise PromptUnavailable(spec.name, "there are no prompts here")
+        name, version = reference(wanted or named.prompt)
+        try:
+            return await self._prompts.find(tenant, name, version)
+        except (PromptNotFound, BadPrompt) as error:
+            raise PromptUnavailable(spec.name, error.message) from error
 
     def unavailable(self, spec: AgentSpec) -> str:
         """Why an agent cannot run now; empty where it can."""
@@ -171,8 +198,8 @@ class Registry:
             raise ModelNotFound(model)
         return BareModel(served, SpecAgent(_bare_spec(served.entry.name), 0, served, self._kit))
 
-    def _agent(self, spec: AgentSpec, version: int) -> SpecAgent:
-        return SpecAgent(spec, version, self._served(spec), self._kit)
+    def _agent(self, spec: AgentSpec, version: int, prompt: PromptVersion | None = None) -> SpecAgent:
+        return SpecAgent(spec, version, self._served(spec), self._kit, prompt)
 
     def _served(self, spec: AgentSpec) -> ModelHandle:
         """The model of an agent. Raises ModelUnavailable."""

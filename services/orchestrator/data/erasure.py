@@ -8,6 +8,7 @@ from enum import Enum
 
 from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.store import DataStore, DataSubject
+from services.orchestrator.prompts.store import PromptStore
 from services.orchestrator.runs.errors import RunNotFound
 from services.runtime.errors import DomainError, ErrorKind, Unavailable
 
@@ -23,6 +24,7 @@ class What(Enum):
     RUNS = "runs"
     SESSIONS = "sessions"
     AGENTS = "agents"
+    PROMPTS = "prompts"
 
 
 class DataBusy(Unavailable):
@@ -33,21 +35,27 @@ class DataBusy(Unavailable):
 
 @dataclass(slots=True)
 class Erased:
-    """How many were erased so far; `messages` of sessions, `agents` by versions."""
+    """How many were erased so far; `messages` of sessions, `agents` and `prompts` by versions."""
 
     runs: int = 0
     sessions: int = 0
     messages: int = 0
     agents: int = 0
+    prompts: int = 0
 
 
 class DataEraser:
-    """`changed` is told a tenant whose agents are gone."""
+    """`changed` is told a tenant whose agents are gone, `prompts_changed` one whose prompts are."""
 
-    def __init__(self, store: DataStore, agents: AgentStore, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: DataStore, agents: AgentStore, changed: Callable[[str], None], prompts: PromptStore,
+        prompts_changed: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self._store = store
         self._agents = agents
         self._changed = changed
+        self._prompts = prompts
+        self._prompts_changed = prompts_changed
 
     async def erase(self, whose: DataSubject, what: Collection[What], end: End) -> AsyncGenerator[Erased, None]:
         """The totals, after each part. Raises DataBusy."""
@@ -64,6 +72,9 @@ class DataEraser:
         if What.AGENTS in what and not whose.subject and whose.before is None:
             erased.agents = await self._agents.erase(whose.tenant)
             self._changed(whose.tenant)
+        if What.PROMPTS in what and not whose.subject and whose.before is None:
+            erased.prompts = await self._prompts.erase(whose.tenant)
+            self._prompts_changed(whose.tenant)
         yield erased
 
     async def _end_all(self, whose: DataSubject, end: End) -> None:

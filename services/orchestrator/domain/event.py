@@ -58,13 +58,16 @@ class Timing:
 @dataclass(frozen=True, slots=True)
 class Started:
     """`agent_version` is 0 for a bare model; `session_id` empty outside of a session. `begins`: a call that must not be
-    made twice is recorded as begun before it is made; in runs of earlier versions none is."""
+    made twice is recorded as begun before it is made; in runs of earlier versions none is. `prompt`: the version of the
+    prompt that the agent's instructions are, `callers_prompt` that of the caller's; empty for none."""
 
     model: str
     collection: str
     agent_version: int = 0
     session_id: str = ""
     begins: bool = False
+    prompt: str = ""
+    callers_prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

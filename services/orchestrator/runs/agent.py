@@ -25,7 +25,8 @@ class RunInput:
 
     `collection` is empty where the caller named none; `max_passages` and `max_sentences` are 0, and `response_format`
     is None, where it left them to the agent. `session_id` is empty outside of a session; within one, `messages` are
-    what is new in it. `filter`: only documents that pass are read.
+    what is new in it. `filter`: only documents that pass are read. `prompt`: the version of the caller's prompt that
+    the first messages are, "name@version".
     """
 
     messages: tuple[Message, ...]
@@ -40,6 +41,7 @@ class RunInput:
     session_id: str = ""
     priority: Priority = Priority.INTERACTIVE
     filter: DocumentFilter = ALL
+    prompt: str = ""
 
     @property
     def question(self) -> str:
@@ -99,7 +101,8 @@ class Agent(Protocol):
 
     What is yielded is stored before anybody sees it; after an ApprovalRequested the agent goes on only once that is
     stored. An agent may have `resumable = True`: it goes on from
-    `journal.events` after its process died. A run of any other agent is then ended as failed.
+    `journal.events` after its process died. A run of any other agent is then ended as failed. One whose instructions
+    are a prompt has that as `prompt`, "name@version".
     """
 
     @property
@@ -136,8 +139,9 @@ class Listed:
 class Agents(Protocol):
     """The agents that a tenant may run, its own, the shipped ones and the catalogue's bare models."""
 
-    async def find(self, tenant: str, model: str) -> Agent:
-        """By "name" or "name@version". Raises ModelNotFound, or a FAILED_PRECONDITION where it cannot run now."""
+    async def find(self, tenant: str, model: str, prompt: str = "") -> Agent:
+        """By "name" or "name@version"; `prompt`: the version to use of the prompt that it names. Raises
+        ModelNotFound, or a FAILED_PRECONDITION where it cannot run now."""
         ...
 
     @property

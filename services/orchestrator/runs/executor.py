@@ -88,7 +88,17 @@ class Executor:
             except BaseException:
                 del self._executions[run.id]
                 raise
-        event = execution.append(Started(run.model, run.collection, version, session, begins=True))
+        event = execution.append(
+            Started(
+                run.model,
+                run.collection,
+                version,
+                session,
+                begins=True,
+                prompt=getattr(agent, "prompt", ""),
+                callers_prompt=ask.prompt,
+            )
+        )
         execution.events = (event,)
         self._begin(execution)
         return run
@@ -172,7 +182,7 @@ class Executor:
             self.log.put(execution)
             return
         try:
-            execution.agent = await self._resumable(left, run)
+            execution.agent = await self._resumable(left, run, events)
             execution.identify(identify(left))
         except DomainError as error:
             self._interrupt(execution, error.message)
@@ -181,12 +191,13 @@ class Executor:
         metrics.PICKED_UP.labels("resumed").inc()
         self._begin(execution)
 
-    async def _resumable(self, left: Left, run: Run) -> Agent:
-        """The agent that goes on with the run. Raises DomainError where none can."""
+    async def _resumable(self, left: Left, run: Run, events: Sequence[Event]) -> Agent:
+        """The agent that goes on with the run, and the prompt that it began with. Raises DomainError where none can."""
         if not (left.detached or run.approvals.pending):
             raise DomainError("its process died or stood still while its caller waited for it; ask again")
         name = f"{run.model}@{run.agent_version}" if run.agent_version else run.model
-        agent = await self.agents.find(run.tenant, name)
+        prompt = next((event.body.prompt for event in events if isinstance(event.body, Started)), "")
+        agent = await self.agents.find(run.tenant, name, prompt)
         if left.ask is None or not getattr(agent, "resumable", False):
             raise DomainError("its process died, and its agent cannot go on from its events")
         return agent

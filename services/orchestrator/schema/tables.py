@@ -1,4 +1,4 @@
-"""The tables in which runs, their events, the replicas, the sessions and the agents are kept."""
+"""The tables in which runs, their events, the replicas, the sessions, the agents and the prompts are kept."""
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
@@ -68,7 +68,7 @@ REPLICAS = Table(
 # Whose database it is. Who joins the replicas locks it, so that they do so one after the other.
 MESH = meshes("orchestrator_mesh", METADATA)
 
-# By which replicas learn that agents changed.
+# By which replicas learn that agents or prompts changed.
 REVISIONS = revisions("orchestrator_revisions", METADATA)
 
 # `subject` is whose it is. `run_id`: the run of the session that is under way. `summary` covers the first `summarised`
@@ -109,4 +109,17 @@ AGENTS = Table(
     Column("digest", String(64), nullable=False),
     Column("create_time", Float, nullable=False),
     Column("delete_time", Float),
+)
+
+# Prompts: templates by name and version, apart from agents.
+PROMPTS = Table(
+    "orchestrator_prompts",
+    METADATA,
+    Column("tenant", String(128), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("spec", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("create_time", Float(53), nullable=False),
+    Column("delete_time", Float(53)),
 )

@@ -12,6 +12,7 @@ from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import DataEraser, Erased, What
 from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.prompts.store import PromptStore
 from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.errors import RunNotFound
 from services.orchestrator.servicers.sessions import session_message
@@ -21,7 +22,12 @@ from services.runtime.errors import InvalidArgument, PermissionDenied
 from services.runtime.interceptors.pipeline import Context
 
 SCOPE = "admin.data:write"
-_WHAT = {pb.DATA_KIND_RUNS: What.RUNS, pb.DATA_KIND_SESSIONS: What.SESSIONS, pb.DATA_KIND_AGENTS: What.AGENTS}
+_WHAT = {
+    pb.DATA_KIND_RUNS: What.RUNS,
+    pb.DATA_KIND_SESSIONS: What.SESSIONS,
+    pb.DATA_KIND_AGENTS: What.AGENTS,
+    pb.DATA_KIND_PROMPTS: What.PROMPTS,
+}
 Cancel = Callable[[runs_pb.CancelRequest, Viewer], Awaitable[runs_pb.CancelResponse]]
 
 
@@ -33,6 +39,7 @@ class DataServicer(pb_grpc.DataServiceServicer):
         store: DataStore,
         sessions: SessionStore,
         agents: AgentStore,
+        prompts: PromptStore,
         directory: RunDirectory,
         erasure: DataEraser,
         cancel: Cancel,
@@ -40,6 +47,7 @@ class DataServicer(pb_grpc.DataServiceServicer):
         self._store = store
         self._sessions = sessions
         self._agents = agents
+        self._prompts = prompts
         self._directory = directory
         self._erasure = erasure
         self._cancel = cancel
@@ -57,6 +65,9 @@ class DataServicer(pb_grpc.DataServiceServicer):
         for agent in await self._agents.all(whose.tenant) if not whose.subject else ():
             exported = pb.ExportedAgent(name=agent.name, version=agent.version, spec=agent.spec)
             yield pb.ExportDataResponse(agent=exported)
+        for prompt in await self._prompts.all(whose.tenant) if not whose.subject else ():
+            template = pb.ExportedPrompt(name=prompt.name, version=prompt.version, spec=prompt.spec)
+            yield pb.ExportDataResponse(prompt=template)
 
     async def _runs(self, whose: DataSubject) -> AsyncIterator[pb.ExportDataResponse]:
         async for run_id, subject, ask in self._store.runs(whose):
@@ -101,5 +112,9 @@ def _what(request: pb.EraseDataRequest) -> set[What]:
 
 def _erased(erased: Erased) -> pb.EraseDataResponse:
     return pb.EraseDataResponse(
-        runs=erased.runs, sessions=erased.sessions, messages=erased.messages, agents=erased.agents
+        runs=erased.runs,
+        sessions=erased.sessions,
+        messages=erased.messages,
+        agents=erased.agents,
+        prompts=erased.prompts,
     )

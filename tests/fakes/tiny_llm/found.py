@@ -1,18 +1,19 @@
 """What the product's own tools and templates make of values: results of search, the clock, prompts with passages."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
 from services.orchestrator.agents.loop.prompt import PASSAGES, variables
-from services.orchestrator.agents.specs.template import Template
 from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.domain.tool import ToolContext
 from services.orchestrator.tools.builtin.current_time import CurrentTime
 from services.orchestrator.tools.builtin.search import SearchTool
+from services.runtime.templates.template import Template
 
 CONTEXT = ToolContext("default", "run", "call", ("default",))
 TITLES = ("", "facts", "notes.md", "Facts", "Handbook")
@@ -50,4 +51,4 @@ def clock_result(moment: datetime) -> str:
 
 def prompt(question: str, given: Sequence[Passage]) -> str:
     """The question with its passages, as an agent that always retrieves puts it."""
-    return Template(PASSAGES).render(variables(question, given, "default", ("default",), "rag"))
+    return Template(PASSAGES).render(variables(question, given, "default", ("default",), "rag", time.time()))

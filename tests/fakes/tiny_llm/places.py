@@ -4,6 +4,7 @@ Specs, templates, tools and the words of graders are the product's own, so what 
 reads in a mesh.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
@@ -45,7 +46,7 @@ def placed(place: str, messages: Sequence[Message], random: Random) -> tuple[lis
         return [{"role": "system", "content": FIXED[place]}, *messages], []
     spec = SPECS[place.removesuffix(CLOSED)]
     own = [Said(Role.SYSTEM, one["content"]) for one in messages if one["role"] == "system"]
-    given = variables("", (), "default", spec.retrieval.collections, spec.name)
+    given = variables("", (), "default", spec.retrieval.collections, spec.name, time.time())
     given["now"] = datetime.fromtimestamp(FIRST_DAY + random.randrange(DAYS) * DAY, UTC)
     before = openai_form.messages(PromptTemplates(spec).build(own, given))
     tools = [] if place.endswith(CLOSED) else openai_form.tools([DECLARATIONS[name] for name in spec.tools])

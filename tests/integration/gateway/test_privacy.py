@@ -23,6 +23,7 @@ from services.orchestrator.agents.specs.store import AgentStore
 from services.orchestrator.data.erasure import DataEraser
 from services.orchestrator.data.store import DataStore
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.prompts.store import PromptStore
 from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.execution import RunTerms
@@ -89,8 +90,10 @@ async def orchestrator(stack: AsyncExitStack, url: str) -> tuple[DataServicer, E
     async def cancel(request: runs_pb.CancelRequest, context: object) -> runs_pb.CancelResponse:
         return runs_pb.CancelResponse()
 
-    erasure = DataEraser(store, agents, lambda tenant: None)
-    servicer = DataServicer(store, sessions, agents, RunDirectory(executor, records), erasure, cancel)
+    erasure = DataEraser(store, agents, lambda tenant: None, PromptStore(database), lambda tenant: None)
+    servicer = DataServicer(
+        store, sessions, agents, PromptStore(database), RunDirectory(executor, records), erasure, cancel
+    )
     return servicer, executor, records
 
 

@@ -85,7 +85,7 @@ async def test_a_run_is_asked_and_answered() -> None:
     said, upstream = await MODEL.generated(events(*HELLO), ASKED)
     assert [one for one in said if isinstance(one, Thought)] == [Thought("I greet.")]
     assert "".join(one.text for one in said if isinstance(one, Piece)) == "Hello."
-    assert said[-1] == Ended(Finish.STOP, TokenCounts(14, 7, 3))
+    assert said[-1] == Ended(Finish.STOP, TokenCounts(14, 7, 3, kept=2))
     (exchange,) = upstream.exchanges
     assert exchange.headers[":path"] == "/v1/messages"
     assert (exchange.headers["x-api-key"], exchange.headers["anthropic-version"]) == ("sk-ant", "2023-06-01")

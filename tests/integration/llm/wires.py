@@ -12,6 +12,7 @@ from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
 from services.llm.client import HttpClient
 from services.llm.generation import Generation, Said
 from services.llm.models import ModelFactory
+from services.llm.price import FREE, Price
 from tests.fakes.calls import FakePipeline, call_of
 from tests.fakes.openai_upstream import Behaviour, FakeOpenAi
 
@@ -26,6 +27,8 @@ class WiredModel:
     key: str
     capabilities: frozenset[Capability]
     region: str = ""
+    prompt_caching: bool = False
+    price: Price = FREE
 
     @asynccontextmanager
     async def served(self, behaviour: Behaviour) -> AsyncIterator[tuple[ModelFactory, CatalogueEntry, FakeOpenAi]]:
@@ -36,6 +39,7 @@ class WiredModel:
             entry = CatalogueEntry(
                 "wired", self.engine, bare=True, base_url=upstream.url, model=self.model,
                 api_key_env="KEY" if self.key else "", capabilities=self.capabilities, region=self.region,
+                prompt_caching=self.prompt_caching, price=self.price,
             )  # fmt: skip
             try:
                 yield ModelFactory(client, {"KEY": self.key}.get), entry, upstream

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.orchestrator.runs.agent import Agent
+from services.orchestrator.runs.agent import Agent, Agents
 from services.orchestrator.runs.executor import Executor, Identify
 from services.orchestrator.runs.heartbeat import Heartbeat
 from services.orchestrator.runs.identity import Nobody
@@ -60,10 +60,11 @@ async def open_executor(open_records: OpenRecords) -> AsyncIterator[OpenExecutor
         timeout: float = 5.0,
         identify: Identify = lambda left: Nobody(),
         most_waiting: int = 10_000,
+        known: Agents | None = None,
     ) -> Executor:
         records = await open_records(replica, timeout=timeout)
         sessions = Sessions(SessionStore(records.database))
-        executor = Executor(FixedAgents(agents), records, limit, sessions, most_waiting=most_waiting)
+        executor = Executor(known or FixedAgents(agents), records, limit, sessions, most_waiting=most_waiting)
         heartbeat = Heartbeat(executor, records, identify, 30, beat, lease)
         await heartbeat.open()
         opened.append((executor, heartbeat))

@@ -19,6 +19,7 @@ from services.orchestrator.data import erasure as erasing
 from services.orchestrator.data.erasure import DataBusy, DataEraser, What
 from services.orchestrator.data.store import DataStore, DataSubject
 from services.orchestrator.directory import RunDirectory
+from services.orchestrator.prompts.store import PromptStore
 from services.orchestrator.runs.access import Viewer
 from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.execution import RunTerms
@@ -43,6 +44,7 @@ class World:
     executor: Executor
     records: RunRecords
     agents: AgentStore
+    prompts: PromptStore
     store: DataStore
     sessions: SessionStore
     erasure: DataEraser
@@ -62,7 +64,7 @@ class World:
 
     async def erase(self, whose: DataSubject, what: set[What] = EVERYTHING) -> tuple[int, int, int, int]:
         *_, last = [erased async for erased in self.erasure.erase(whose, what, self.end)]
-        return last.runs, last.sessions, last.messages, last.agents
+        return last.runs, last.sessions, last.messages, last.agents + last.prompts
 
     async def end(self, run_id: str) -> None:
         run = self.executor.find("acme", run_id)
@@ -84,15 +86,22 @@ async def make_world(open_executor: OpenExecutor, records: RunRecords) -> MakeWo
     async def made(*agents: FakeAgent) -> World:
         executor = await open_executor(*(agents or (FakeAgent(),)))
         database = records.database
-        store, agent_store, gone = DataStore(database), AgentStore(database), list[str]()
-        erasure = DataEraser(store, agent_store, gone.append)
-        return World(executor, records, agent_store, store, SessionStore(database), erasure, gone)
+        store, agent_store, prompts, gone = (
+            DataStore(database),
+            AgentStore(database),
+            PromptStore(database),
+            list[str](),
+        )
+        erasure = DataEraser(store, agent_store, gone.append, prompts, gone.append)
+        return World(executor, records, agent_store, prompts, store, SessionStore(database), erasure, gone)
 
     return made
 
 
 async def fill(world: World) -> tuple[Run, Run, Run]:
     await world.agents.apply("acme", "own", "name: own", "d")
+    await world.prompts.apply("acme", "own", "name: own", "d")
+    await world.prompts.apply("other", "own", "name: own", "d")
     ann = await world.ask("ann", "ann alone", "anns")
     await world.ask("ann", "ann first", "shared")
     bob = await world.ask("bob", "bob second", "shared")
@@ -120,10 +129,11 @@ async def test_a_person_is_erased(make_world: MakeWorld) -> None:
 async def test_a_tenant_is_erased(make_world: MakeWorld) -> None:
     world = await make_world()
     _, _, other = await fill(world)
-    assert await world.erase(DataSubject("acme")) == (4, 2, 8, 1)
+    assert await world.erase(DataSubject("acme")) == (4, 2, 8, 2)
     assert (await world.runs(), await world.runs("other")) == ([], [other.id])
-    assert await world.agents.latest("acme") == {}
-    assert world.gone == ["acme"]
+    assert (await world.agents.latest("acme"), await world.prompts.latest("acme")) == ({}, {})
+    assert await world.prompts.latest("other") == {"own": 1}
+    assert world.gone == ["acme", "acme"]
 
 
 async def test_nothing_is_left_in_the_file(make_world: MakeWorld, records_url: str) -> None:
@@ -194,7 +204,13 @@ async def stub(make_world: MakeWorld, keys: Keys) -> AsyncIterator[tuple[World, 
         return runs_pb.CancelResponse()
 
     servicer = DataServicer(
-        world.store, world.sessions, world.agents, RunDirectory(world.executor, world.records), world.erasure, cancel
+        world.store,
+        world.sessions,
+        world.agents,
+        world.prompts,
+        RunDirectory(world.executor, world.records),
+        world.erasure,
+        cancel,
     )
     async with channel_for(servicer, verifier=keys.verifier) as channel:
         yield world, pb_grpc.DataServiceStub(channel)
@@ -210,6 +226,7 @@ async def test_over_a_channel(stub: tuple[World, Any], keys: Keys) -> None:
     found = [item async for item in service.ExportData(pb.ExportDataRequest(), metadata=as_gateway(keys))]
     kinds = [item.WhichOneof("item") for item in found]
     assert (kinds.count("run"), kinds.count("session"), kinds.count("agent"), kinds.count("event")) == (4, 2, 1, 16)
+    assert kinds.count("prompt") == 1
     mine = [item async for item in service.ExportData(pb.ExportDataRequest(subject="bob"), metadata=as_gateway(keys))]
     assert [item.run.messages[0].content for item in mine if item.HasField("run")] == ["bob second"]
     (session,) = [item.session for item in mine if item.HasField("session")]

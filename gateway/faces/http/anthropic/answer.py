@@ -69,13 +69,14 @@ def ending(choice: Json, blocks: Sequence[Block], stops: Sequence[str]) -> Json:
 
 
 def usage_json(usage: Json | None) -> Json:
-    """What was used; what the model's cache had is counted apart."""
+    """What was used; what the model's cache had, and what was put there, is counted apart."""
     used = usage or {}
-    cached = (used.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    details = used.get("prompt_tokens_details") or {}
+    cached, kept = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
     thought = (used.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     return {
-        "input_tokens": max(0, (used.get("prompt_tokens") or 0) - cached),
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max(0, (used.get("prompt_tokens") or 0) - cached - kept),
+        "cache_creation_input_tokens": kept,
         "cache_read_input_tokens": cached,
         "output_tokens": used.get("completion_tokens") or 0,
         **({"output_tokens_details": {"thinking_tokens": thought}} if thought else {}),

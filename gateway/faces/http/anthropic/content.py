@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.parts import marked
 from gateway.faces.http.openai.parts import of as as_part
 from services.llm.openai.chunks import Json
 
@@ -32,8 +33,8 @@ def blocks(content: Any, path: str) -> list[Placed]:
 def instructions(content: Any) -> list[Json]:
     """The instructions, a string or text blocks, as parts; without what bears on Anthropic's bill. Raises
     BadRequest."""
-    texts = [text_of(block, path) for path, block in blocks(content, "system")]
-    return [as_part(text) for text in texts if not text.startswith(BILLING)]
+    parts = [text_part(block, path) for path, block in blocks(content, "system")]
+    return [part for part in parts if not part["text"].startswith(BILLING)]
 
 
 def text_of(block: Json, path: str) -> str:
@@ -42,6 +43,11 @@ def text_of(block: Json, path: str) -> str:
         raise unknown(block, path)
     fields.known(block, ("type", "text", "cache_control", _CITATIONS), f"{path}.")
     return fields.maybe_text(block, "text", f"{path}.")
+
+
+def text_part(block: Json, path: str) -> Json:
+    """The same as a part."""
+    return marked(as_part(text_of(block, path)), block)
 
 
 def parts(given: Iterable[Placed]) -> list[Json]:
@@ -57,10 +63,10 @@ def unknown(block: Json, path: str) -> BadRequest:
 def _parts(block: Json, path: str) -> list[Json]:
     match block["type"]:
         case "text":
-            return [as_part(text_of(block, path))]
+            return [text_part(block, path)]
         case "image":
             fields.known(block, ("type", "source", "cache_control"), f"{path}.")
-            return [{"type": "image_url", "image_url": {"url": _url(block, path)}}]
+            return [marked({"type": "image_url", "image_url": {"url": _url(block, path)}}, block)]
         case "document":
             return _document(block, path)
         case "search_result":

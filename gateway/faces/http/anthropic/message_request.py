@@ -8,13 +8,14 @@ from gateway.faces.http.anthropic import messages, tools
 from gateway.faces.http.anthropic.errors import NoThreads
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.prompt_fields import FIELD
 from services.llm.catalogue.entry import ANY_FIELD, CatalogueEntry
 from services.llm.openai.chunks import Json
 from services.llm.tokens import estimate_prompt
 
 KNOWN = frozenset((
     "model", "messages", "max_tokens", "system", "stream", "temperature", "top_p", "top_k", "stop_sequences", "tools",
-    "tool_choice", "thinking", "metadata", "output_config", "output_format", "context_management",
+    "tool_choice", "thinking", "metadata", "output_config", "output_format", "context_management", FIELD,
 ))  # fmt: skip
 IGNORED = frozenset(("cache_control", "service_tier", "diagnostics", "billing_policy"))
 """They bear on Anthropic's cache and bill, and not on the answer."""
@@ -53,6 +54,8 @@ def parse(body: Json, entry: CatalogueEntry | None, answers: bool = True) -> Mes
     chat: Json = {"model": model, "messages": messages.parse(body), "stream": stream}
     chat |= {name: body[name] for name in ("temperature", "top_p", "top_k") if body.get(name) is not None}
     chat |= tools.answer_form(body)
+    if body.get(FIELD) is not None:
+        chat[FIELD] = body[FIELD]
     if stops:
         chat["stop"] = stops
     if stream:

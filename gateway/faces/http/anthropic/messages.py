@@ -57,7 +57,7 @@ def _turn(message: object, path: str) -> tuple[str, list[Placed]]:
 
 
 def _system(placed: Sequence[Placed]) -> list[Json]:
-    said = [parts.of(content.text_of(block, path)) for path, block in placed]
+    said = [content.text_part(block, path) for path, block in placed]
     return [{"role": "system", "content": parts.content(said)}]
 
 
@@ -87,16 +87,17 @@ def _result(block: Json, path: str) -> tuple[Json, list[Json]]:
     if fields.flag(block, "is_error", f"{path}.") and "error" not in "\n".join(texts)[:100].lower():
         texts[0] = f"Error: {texts[0]}"
     said = parts.content([parts.of(text) for text in texts])
-    return {"role": "tool", "tool_call_id": fields.text(block, "tool_use_id", f"{path}."), "content": said}, shown
+    made = {"role": "tool", "tool_call_id": fields.text(block, "tool_use_id", f"{path}."), "content": said}
+    return parts.marked(made, block), shown
 
 
 def _assistant(placed: Sequence[Placed]) -> list[Json]:
     """What was thought goes back with calls alone, as a chat completion's does."""
-    texts = [content.text_of(block, path) for path, block in placed if block["type"] not in (*_THOUGHTS, "tool_use")]
+    texts = [content.text_part(block, path) for path, block in placed if block["type"] not in (*_THOUGHTS, "tool_use")]
     calls = [_call(block, path) for path, block in placed if block["type"] == "tool_use"]
     if not (texts or calls):
         return []
-    said = parts.content([parts.of(text) for text in texts])
+    said = parts.content(texts)
     made: Json = {"role": "assistant", "content": said or None}
     if calls:
         thoughts = "\n".join(_thoughts(placed))

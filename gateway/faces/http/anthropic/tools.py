@@ -2,6 +2,7 @@
 
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.parts import marked
 from services.llm.openai.chunks import Json
 
 # What is not named `description` and the like bears on Anthropic's cache, or on how fast a call's arguments come.
@@ -71,4 +72,4 @@ def _tool(tool: object, path: str) -> Json:
         function["description"] = described
     if tool.get("strict") is not None:
         function["strict"] = fields.flag(tool, "strict", f"{path}.")
-    return {"type": "function", "function": function}
+    return marked({"type": "function", "function": function}, tool)

@@ -3,6 +3,7 @@
 from headworks.orchestrator.v1 import generation_pb2
 
 from gateway.calls.bare_request import CHOICES, LENGTHS, BareRequest
+from gateway.calls.prompt_use import PromptUse
 from gateway.faces.http.openai import fields, messages, sampling
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.chat import Priority
@@ -12,23 +13,24 @@ MOST_CHOICES = 128
 MOST_TOKENS = (1 << 31) - 1
 
 
-def parse(body: Json, *, translated: bool = False) -> BareRequest:
-    """`translated`: see BareRequest. Raises BadRequest, naming the field."""
+def parse(body: Json, *, translated: bool = False, prompt: PromptUse | None = None) -> BareRequest:
+    """`translated` and `prompt`: see BareRequest. Raises BadRequest, naming the field."""
     for name in CHOICES:
         fields.integer(body, name, 1, MOST_CHOICES)
     for name in LENGTHS:
         fields.integer(body, name, 0 if name == "min_tokens" else 1, MOST_TOKENS)
-    for index, message in enumerate(messages.entries(body)):
+    for index, message in enumerate(messages.entries(body, beside=prompt is not None)):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise BadRequest(f"messages[{index}] must be an object with a role", f"messages[{index}]")
     options = fields.mapping(body, "stream_options")
     asked = BareRequest(
-        body,
+        body if prompt is None else body | {"messages": body.get("messages") or []},
         fields.text(body, "model"),
         fields.flag(body, "stream"),
         fields.flag(options, "include_usage", "stream_options."),
         translated=translated,
     )
+    asked.prompt = prompt
     if sampling.priority(body) == generation_pb2.PRIORITY_BATCH:
         asked.priority = Priority.BATCH
     return asked

@@ -16,10 +16,11 @@ from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.bare import BareCalls
 from gateway.calls.pipeline import cache_note
+from gateway.calls.prompts import Prompts
 from gateway.calls.run_answer import Events
 from gateway.calls.runs import RunCalls
 from gateway.faces.http.message import EVENTS, JSON, Body, as_json
-from gateway.faces.http.openai import bare_request, chat_request
+from gateway.faces.http.openai import bare_request, chat_request, prompt_fields
 from gateway.faces.http.openai.chat_request import ChatRequest
 from gateway.faces.http.openai.chat_response import Completion
 from gateway.faces.http.openai.chunks import Chunks
@@ -39,9 +40,10 @@ LONGEST_AT_ONCE = 32 << 10
 class ChatCompletions:
     """Asks bare models, and what is asked through a run."""
 
-    def __init__(self, runs: RunCalls, bare: BareCalls) -> None:
+    def __init__(self, runs: RunCalls, bare: BareCalls, prompts: Prompts) -> None:
         self._runs = runs
         self._bare = bare
+        self._prompts = prompts
         self._turns = Turns()
 
     async def read(self, size: int, call: Call, steps: Steps[T]) -> T:
@@ -62,8 +64,10 @@ class ChatCompletions:
 
     async def _ask(self, body: Json, call: Call, translated: bool) -> AsyncGenerator[Body, None]:
         """The answer of a bare model."""
-        asked = bare_request.parse(body, translated=translated)
-        require(call, f"models.call:{asked.model}")
+        body, named = prompt_fields.taken(body)
+        require(call, f"models.call:{body['model']}")
+        prompt = await self._prompts.use(call, named.name, named.variables) if named is not None else None
+        asked = bare_request.parse(body, translated=translated, prompt=prompt)
         if asked.stream:
             async with aclosing(self._bare.stream(asked, call)) as parts:
                 yield Body(EVENTS, b"")  # from here on silence has comments
@@ -87,6 +91,7 @@ class ChatCompletions:
                     yield Body(EVENTS, chunks.take(batch), waits_for=chunks.waits_for)
         seconds = time.monotonic() - call.started
         seen.cache = cache_note(call)
+        seen.prompt = str(call.notes.get("prompt") or "")
         yield (
             Body(EVENTS, chunks.last(seconds, chat.include_usage)) if chat.stream else as_json(completion.json(seconds))
         )

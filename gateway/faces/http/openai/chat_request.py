@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as pb
+from headworks.orchestrator.v1.prompt_pb2 import PromptUse
 from headworks.retrieval.v1.retrieval_service_pb2 import Condition, Filter
 
 from gateway.calls import bare_fields
-from gateway.faces.http.openai import fields, messages, run_fields, sampling, tools
+from gateway.faces.http.openai import fields, messages, prompt_fields, run_fields, sampling, tools
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
 from services.runtime.errors import DomainError
@@ -35,11 +37,12 @@ def parse(data: bytes) -> ChatRequest:
 
 def read(body: Json) -> ChatRequest:
     """Of a body that is JSON. Raises BadRequest, naming the field."""
+    body, prompt = prompt_fields.taken(body)
     run_fields.check(body)
     metadata = fields.mapping(body, "metadata")
     run = pb.RunRequest(
         model=fields.text(body, "model"),
-        messages=messages.parse(body),
+        messages=messages.parse(body, beside=prompt is not None),
         collection=_of(metadata, "collection"),
         session_id=_of(metadata, "session_id"),
         tools=tools.parse(body),
@@ -49,6 +52,7 @@ def read(body: Json) -> ChatRequest:
         sampling=sampling.parse(body),
         priority=sampling.priority(body),
         filter=_filter(metadata),
+        prompt=_prompt(prompt) if prompt is not None else None,
     )
     options = fields.mapping(body, "stream_options")
     fields.known(options, bare_fields.SAFE_WITHIN["stream_options"], "stream_options.")
@@ -75,6 +79,12 @@ def _condition(name: str, given: Any) -> Condition:
     if not key or not values or not all(isinstance(one, str) and one for one in values):
         raise BadRequest(f"metadata.{name} must be a string, or a list of strings, and not empty", f"metadata.{name}")
     return Condition(field=field_of(key), any_of=values)
+
+
+def _prompt(named: prompt_fields.NamedPrompt) -> PromptUse:
+    return PromptUse(
+        name=named.name, variables={name: orjson.dumps(value).decode() for name, value in named.variables.items()}
+    )
 
 
 def in_its_words(error: DomainError) -> DomainError:

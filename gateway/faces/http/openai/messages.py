@@ -33,9 +33,11 @@ MOST_MESSAGES = 1000
 MOST_CALLS = 128
 
 
-def entries(body: Json) -> list[Any]:
-    """The messages as they are, one at least. Raises BadRequest."""
+def entries(body: Json, *, beside: bool = False) -> list[Any]:
+    """The messages as they are, one at least, unless there are others `beside` them. Raises BadRequest."""
     messages = body.get("messages")
+    if beside and messages in (None, []):
+        return []
     if not isinstance(messages, list) or not messages:
         raise BadRequest("messages must be a list that is not empty", "messages")
     if len(messages) > MOST_MESSAGES:
@@ -43,14 +45,14 @@ def entries(body: Json) -> list[Any]:
     return messages
 
 
-def parse(body: Json) -> list[run_pb2.Message]:
-    """The messages. Raises BadRequest, naming the field."""
-    return [_message(message, f"messages[{index}]") for index, message in enumerate(entries(body))]
+def parse(body: Json, *, beside: bool = False) -> list[run_pb2.Message]:
+    """The messages; `beside`: see `entries`. Raises BadRequest, naming the field."""
+    return [_message(message, f"messages[{index}]") for index, message in enumerate(entries(body, beside=beside))]
 
 
 def seams(body: Json) -> list[list[int]]:
     """For each message where in its text one part ends and the next begins; of a body that `parse` has taken."""
-    return [_seams(message) for message in body["messages"]]
+    return [_seams(message) for message in body.get("messages") or ()]
 
 
 def _seams(message: Json) -> list[int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.faces.http.openai.errors import BadRequest
 from services.llm.openai.chunks import Json
+from services.llm.wires.prompt_cache import MARK
 
 MOST_PARTS = 10_000
 """Of all contents of a request, the messages or items themselves included."""
@@ -31,8 +32,13 @@ def of(text: str) -> Json:
     return {"type": "text", "text": text}
 
 
+def marked(part: Json, block: Json) -> Json:
+    """A part with the breakpoint of a provider's cache that its block has, if it has one."""
+    return part | {MARK: block[MARK]} if isinstance(block.get(MARK), dict) else part
+
+
 def content(parts: Sequence[Json]) -> Any:
     """Parts as a content: one text as such. Several stay apart, for guards look over where they meet."""
-    if len(parts) == 1 and parts[0]["type"] == "text":
+    if len(parts) == 1 and parts[0]["type"] == "text" and MARK not in parts[0]:
         return parts[0]["text"]
     return list(parts) or ""

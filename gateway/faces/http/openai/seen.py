@@ -20,7 +20,7 @@ NANOS = 1e9
 @dataclass(slots=True)
 class Seen:
     """`approvals` are those that the run waits for, by id; `called` counts the caller's own tools that were called;
-    `cache` is what the cache has done, where a policy is on."""
+    `cache` is what the cache has done, where a policy is on; `prompt` the version of the one that the caller named."""
 
     model: str
     created: int = field(default_factory=lambda: int(time.time()))
@@ -35,6 +35,7 @@ class Seen:
     approvals: dict[str, event_pb.ApprovalRequested] = field(default_factory=dict)
     finished: event_pb.RunFinished | None = None
     cache: Json = field(default_factory=dict)
+    prompt: str = ""
 
     def take(self, kind: str | None, event: event_pb.RunEvent) -> Json | None:  # noqa: C901 (one case a kind)
         """Take an event of any kind but text. Returns what it adds to the message, as OpenAI's delta; None where it
@@ -109,6 +110,8 @@ class Seen:
             "degraded": self.degraded,
             "not_reranked": self.not_reranked,
             "cache": self.cache,
+            "prompt": self.prompt,
+            "agent_prompt": self.started.prompt,
         }
         there = {name: value for name, value in optional.items() if value}
         return {"run_id": self.run_id, "finish_reason": finish_word(finished.reason), "timings_ms": timings, **there}

@@ -28,7 +28,7 @@ from headworks.orchestrator.v1 import run_event_pb2 as headworks_dot_orchestrato
 from headworks.orchestrator.v1 import session_pb2 as headworks_dot_orchestrator_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,headworks/orchestrator/v1/data_service.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#headworks/orchestrator/v1/run.proto\x1a)headworks/orchestrator/v1/run_event.proto\x1a\'headworks/orchestrator/v1/session.proto\"$\n\x11\x45xportDataRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\x83\x02\n\x12\x45xportDataResponse\x12\x35\n\x03run\x18\x01 \x01(\x0b\x32&.headworks.orchestrator.v1.ExportedRunH\x00\x12\x34\n\x05\x65vent\x18\x02 \x01(\x0b\x32#.headworks.orchestrator.v1.RunEventH\x00\x12=\n\x07session\x18\x03 \x01(\x0b\x32*.headworks.orchestrator.v1.ExportedSessionH\x00\x12\x39\n\x05\x61gent\x18\x04 \x01(\x0b\x32(.headworks.orchestrator.v1.ExportedAgentH\x00\x42\x06\n\x04item\"\x81\x01\n\x0b\x45xportedRun\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x1e.headworks.orchestrator.v1.Run\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x34\n\x08messages\x18\x03 \x03(\x0b\x32\".headworks.orchestrator.v1.Message\"|\n\x0f\x45xportedSession\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".headworks.orchestrator.v1.Session\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".headworks.orchestrator.v1.Message\"<\n\rExportedAgent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04spec\x18\x03 \x01(\t\"\x83\x01\n\x10\x45raseDataRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x05kinds\x18\x03 \x03(\x0e\x32#.headworks.orchestrator.v1.DataKind\"U\n\x11\x45raseDataResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\x12\x10\n\x08sessions\x18\x02 \x01(\x03\x12\x10\n\x08messages\x18\x03 \x01(\x03\x12\x0e\n\x06\x61gents\x18\x04 \x01(\x03*g\n\x08\x44\x61taKind\x12\x19\n\x15\x44\x41TA_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x41TA_KIND_RUNS\x10\x01\x12\x16\n\x12\x44\x41TA_KIND_SESSIONS\x10\x02\x12\x14\n\x10\x44\x41TA_KIND_AGENTS\x10\x03\x32\xee\x01\n\x0b\x44\x61taService\x12p\n\nExportData\x12,.headworks.orchestrator.v1.ExportDataRequest\x1a-.headworks.orchestrator.v1.ExportDataResponse\"\x03\x90\x02\x01\x30\x01\x12m\n\tEraseData\x12+.headworks.orchestrator.v1.EraseDataRequest\x1a,.headworks.orchestrator.v1.EraseDataResponse\"\x03\x90\x02\x02\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,headworks/orchestrator/v1/data_service.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#headworks/orchestrator/v1/run.proto\x1a)headworks/orchestrator/v1/run_event.proto\x1a\'headworks/orchestrator/v1/session.proto\"$\n\x11\x45xportDataRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\"\xc0\x02\n\x12\x45xportDataResponse\x12\x35\n\x03run\x18\x01 \x01(\x0b\x32&.headworks.orchestrator.v1.ExportedRunH\x00\x12\x34\n\x05\x65vent\x18\x02 \x01(\x0b\x32#.headworks.orchestrator.v1.RunEventH\x00\x12=\n\x07session\x18\x03 \x01(\x0b\x32*.headworks.orchestrator.v1.ExportedSessionH\x00\x12\x39\n\x05\x61gent\x18\x04 \x01(\x0b\x32(.headworks.orchestrator.v1.ExportedAgentH\x00\x12;\n\x06prompt\x18\x05 \x01(\x0b\x32).headworks.orchestrator.v1.ExportedPromptH\x00\x42\x06\n\x04item\"\x81\x01\n\x0b\x45xportedRun\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x1e.headworks.orchestrator.v1.Run\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x34\n\x08messages\x18\x03 \x03(\x0b\x32\".headworks.orchestrator.v1.Message\"|\n\x0f\x45xportedSession\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".headworks.orchestrator.v1.Session\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".headworks.orchestrator.v1.Message\"<\n\rExportedAgent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04spec\x18\x03 \x01(\t\"=\n\x0e\x45xportedPrompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04spec\x18\x03 \x01(\t\"\x83\x01\n\x10\x45raseDataRequest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x05kinds\x18\x03 \x03(\x0e\x32#.headworks.orchestrator.v1.DataKind\"f\n\x11\x45raseDataResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\x12\x10\n\x08sessions\x18\x02 \x01(\x03\x12\x10\n\x08messages\x18\x03 \x01(\x03\x12\x0e\n\x06\x61gents\x18\x04 \x01(\x03\x12\x0f\n\x07prompts\x18\x05 \x01(\x03*~\n\x08\x44\x61taKind\x12\x19\n\x15\x44\x41TA_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x41TA_KIND_RUNS\x10\x01\x12\x16\n\x12\x44\x41TA_KIND_SESSIONS\x10\x02\x12\x14\n\x10\x44\x41TA_KIND_AGENTS\x10\x03\x12\x15\n\x11\x44\x41TA_KIND_PROMPTS\x10\x04\x32\xee\x01\n\x0b\x44\x61taService\x12p\n\nExportData\x12,.headworks.orchestrator.v1.ExportDataRequest\x1a-.headworks.orchestrator.v1.ExportDataResponse\"\x03\x90\x02\x01\x30\x01\x12m\n\tEraseData\x12+.headworks.orchestrator.v1.EraseDataRequest\x1a,.headworks.orchestrator.v1.EraseDataResponse\"\x03\x90\x02\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,22 +39,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASERVICE'].methods_by_name['ExportData']._serialized_options = b'\220\002\001'
   _globals['_DATASERVICE'].methods_by_name['EraseData']._loaded_options = None
   _globals['_DATASERVICE'].methods_by_name['EraseData']._serialized_options = b'\220\002\002'
-  _globals['_DATAKIND']._serialized_start=1070
-  _globals['_DATAKIND']._serialized_end=1173
+  _globals['_DATAKIND']._serialized_start=1211
+  _globals['_DATAKIND']._serialized_end=1337
   _globals['_EXPORTDATAREQUEST']._serialized_start=229
   _globals['_EXPORTDATAREQUEST']._serialized_end=265
   _globals['_EXPORTDATARESPONSE']._serialized_start=268
-  _globals['_EXPORTDATARESPONSE']._serialized_end=527
-  _globals['_EXPORTEDRUN']._serialized_start=530
-  _globals['_EXPORTEDRUN']._serialized_end=659
-  _globals['_EXPORTEDSESSION']._serialized_start=661
-  _globals['_EXPORTEDSESSION']._serialized_end=785
-  _globals['_EXPORTEDAGENT']._serialized_start=787
-  _globals['_EXPORTEDAGENT']._serialized_end=847
-  _globals['_ERASEDATAREQUEST']._serialized_start=850
-  _globals['_ERASEDATAREQUEST']._serialized_end=981
-  _globals['_ERASEDATARESPONSE']._serialized_start=983
-  _globals['_ERASEDATARESPONSE']._serialized_end=1068
-  _globals['_DATASERVICE']._serialized_start=1176
-  _globals['_DATASERVICE']._serialized_end=1414
+  _globals['_EXPORTDATARESPONSE']._serialized_end=588
+  _globals['_EXPORTEDRUN']._serialized_start=591
+  _globals['_EXPORTEDRUN']._serialized_end=720
+  _globals['_EXPORTEDSESSION']._serialized_start=722
+  _globals['_EXPORTEDSESSION']._serialized_end=846
+  _globals['_EXPORTEDAGENT']._serialized_start=848
+  _globals['_EXPORTEDAGENT']._serialized_end=908
+  _globals['_EXPORTEDPROMPT']._serialized_start=910
+  _globals['_EXPORTEDPROMPT']._serialized_end=971
+  _globals['_ERASEDATAREQUEST']._serialized_start=974
+  _globals['_ERASEDATAREQUEST']._serialized_end=1105
+  _globals['_ERASEDATARESPONSE']._serialized_start=1107
+  _globals['_ERASEDATARESPONSE']._serialized_end=1209
+  _globals['_DATASERVICE']._serialized_start=1340
+  _globals['_DATASERVICE']._serialized_end=1578
 # @@protoc_insertion_point(module_scope)

@@ -37,6 +37,8 @@ class _DataKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataKind.Val
     """Sessions, with their messages."""
     DATA_KIND_AGENTS: _DataKind.ValueType  # 3
     """Agents that the tenant made; of the whole tenant only."""
+    DATA_KIND_PROMPTS: _DataKind.ValueType  # 4
+    """Prompts that the tenant made; of the whole tenant only."""
 
 class DataKind(_DataKind, metaclass=_DataKindEnumTypeWrapper):
     """What can be erased."""
@@ -49,6 +51,8 @@ DATA_KIND_SESSIONS: DataKind.ValueType  # 2
 """Sessions, with their messages."""
 DATA_KIND_AGENTS: DataKind.ValueType  # 3
 """Agents that the tenant made; of the whole tenant only."""
+DATA_KIND_PROMPTS: DataKind.ValueType  # 4
+"""Prompts that the tenant made; of the whole tenant only."""
 Global___DataKind: _TypeAlias = DataKind  # noqa: Y015
 
 @_typing.final
@@ -83,6 +87,7 @@ class ExportDataResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def run(self) -> Global___ExportedRun:
         """A run; its events follow."""
@@ -99,6 +104,10 @@ class ExportDataResponse(_message.Message):
     def agent(self) -> Global___ExportedAgent:
         """A version of an agent."""
 
+    @_builtins.property
+    def prompt(self) -> Global___ExportedPrompt:
+        """A version of a prompt."""
+
     def __init__(
         self,
         *,
@@ -106,12 +115,13 @@ class ExportDataResponse(_message.Message):
         event: _run_event_pb2.RunEvent | None = ...,
         session: Global___ExportedSession | None = ...,
         agent: Global___ExportedAgent | None = ...,
+        prompt: Global___ExportedPrompt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "event", b"event", "item", b"item", "run", b"run", "session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "event", b"event", "item", b"item", "prompt", b"prompt", "run", b"run", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "event", b"event", "item", b"item", "run", b"run", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "event", b"event", "item", b"item", "prompt", b"prompt", "run", b"run", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["run", "event", "session", "agent"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["run", "event", "session", "agent", "prompt"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -212,6 +222,36 @@ class ExportedAgent(_message.Message):
 Global___ExportedAgent: _TypeAlias = ExportedAgent  # noqa: Y015
 
 @_typing.final
+class ExportedPrompt(_message.Message):
+    """A version of a prompt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    version: _builtins.int
+    """Its version."""
+    spec: _builtins.str
+    """The template, in YAML."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        spec: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "spec", b"spec", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportedPrompt: _TypeAlias = ExportedPrompt  # noqa: Y015
+
+@_typing.final
 class EraseDataRequest(_message.Message):
     """Asks to erase."""
 
@@ -228,7 +268,7 @@ class EraseDataRequest(_message.Message):
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___DataKind.ValueType]:
-        """Which kinds; all if empty. Agents have no age: with `before` they stay."""
+        """Which kinds; all if empty. Agents and prompts have no age: with `before` they stay."""
 
     def __init__(
         self,
@@ -255,6 +295,7 @@ class EraseDataResponse(_message.Message):
     SESSIONS_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     AGENTS_FIELD_NUMBER: _builtins.int
+    PROMPTS_FIELD_NUMBER: _builtins.int
     runs: _builtins.int
     """Runs."""
     sessions: _builtins.int
@@ -263,6 +304,8 @@ class EraseDataResponse(_message.Message):
     """Messages, those of whole sessions included."""
     agents: _builtins.int
     """Versions of agents."""
+    prompts: _builtins.int
+    """Versions of prompts."""
     def __init__(
         self,
         *,
@@ -270,10 +313,11 @@ class EraseDataResponse(_message.Message):
         sessions: _builtins.int = ...,
         messages: _builtins.int = ...,
         agents: _builtins.int = ...,
+        prompts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "messages", b"messages", "runs", b"runs", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "messages", b"messages", "prompts", b"prompts", "runs", b"runs", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

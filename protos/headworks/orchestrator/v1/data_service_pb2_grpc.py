@@ -61,7 +61,7 @@ class DataServiceServicer:
 
     def ExportData(self, request, context):
         """Streams all that is kept of a person, or of the tenant: each run, followed by its events; then each session with
-        its messages; then, for the tenant, its agents. What changes meanwhile may be there as it was or as it is.
+        its messages; then, for the tenant, its agents and prompts. What changes meanwhile may be there as it was or as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class DataServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DataServiceAsyncStub: ...
     ExportData: _grpc.UnaryStreamMultiCallable[_data_service_pb2.ExportDataRequest, _data_service_pb2.ExportDataResponse]
     """Streams all that is kept of a person, or of the tenant: each run, followed by its events; then each session with
-    its messages; then, for the tenant, its agents. What changes meanwhile may be there as it was or as it is.
+    its messages; then, for the tenant, its agents and prompts. What changes meanwhile may be there as it was or as it is.
     """
     EraseData: _grpc.UnaryStreamMultiCallable[_data_service_pb2.EraseDataRequest, _data_service_pb2.EraseDataResponse]
     """Erases what is kept of a person, or of the tenant, a part at a time; each message tells the totals so far. Runs
@@ -61,7 +61,7 @@ class DataServiceAsyncStub(DataServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ExportData: _aio.UnaryStreamMultiCallable[_data_service_pb2.ExportDataRequest, _data_service_pb2.ExportDataResponse]  # type: ignore[assignment]
     """Streams all that is kept of a person, or of the tenant: each run, followed by its events; then each session with
-    its messages; then, for the tenant, its agents. What changes meanwhile may be there as it was or as it is.
+    its messages; then, for the tenant, its agents and prompts. What changes meanwhile may be there as it was or as it is.
     """
     EraseData: _aio.UnaryStreamMultiCallable[_data_service_pb2.EraseDataRequest, _data_service_pb2.EraseDataResponse]  # type: ignore[assignment]
     """Erases what is kept of a person, or of the tenant, a part at a time; each message tells the totals so far. Runs
@@ -85,7 +85,7 @@ class DataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_data_service_pb2.ExportDataResponse], _abc.AsyncIterator[_data_service_pb2.ExportDataResponse]]:
         """Streams all that is kept of a person, or of the tenant: each run, followed by its events; then each session with
-        its messages; then, for the tenant, its agents. What changes meanwhile may be there as it was or as it is.
+        its messages; then, for the tenant, its agents and prompts. What changes meanwhile may be there as it was or as it is.
         """
 
     @_abc_1.abstractmethod

@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from headworks.orchestrator.v1 import generation_pb2 as headworks_dot_orchestrator_dot_v1_dot_generation__pb2
+from headworks.orchestrator.v1 import prompt_pb2 as headworks_dot_orchestrator_dot_v1_dot_prompt__pb2
 from headworks.orchestrator.v1 import run_pb2 as headworks_dot_orchestrator_dot_v1_dot_run__pb2
 from headworks.orchestrator.v1 import run_event_pb2 as headworks_dot_orchestrator_dot_v1_dot_run__event__pb2
 from headworks.orchestrator.v1 import tool_pb2 as headworks_dot_orchestrator_dot_v1_dot_tool__pb2
 from headworks.retrieval.v1 import retrieval_service_pb2 as headworks_dot_retrieval_dot_v1_dot_retrieval__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4headworks/orchestrator/v1/orchestrator_service.proto\x12\x19headworks.orchestrator.v1\x1a*headworks/orchestrator/v1/generation.proto\x1a#headworks/orchestrator/v1/run.proto\x1a)headworks/orchestrator/v1/run_event.proto\x1a$headworks/orchestrator/v1/tool.proto\x1a.headworks/retrieval/v1/retrieval_service.proto\"\xa1\x04\n\nRunRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".headworks.orchestrator.v1.Message\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x14\n\x0cmax_passages\x18\x04 \x01(\x05\x12\x15\n\rmax_sentences\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65tached\x18\x06 \x01(\x08\x12.\n\x05tools\x18\x07 \x03(\x0b\x32\x1f.headworks.orchestrator.v1.Tool\x12:\n\x0btool_choice\x18\x08 \x01(\x0b\x32%.headworks.orchestrator.v1.ToolChoice\x12\x42\n\x0fresponse_format\x18\t \x01(\x0b\x32).headworks.orchestrator.v1.ResponseFormat\x12\x35\n\x08sampling\x18\n \x01(\x0b\x32#.headworks.orchestrator.v1.Sampling\x12\x12\n\nsession_id\x18\x0b \x01(\t\x12\x35\n\x08priority\x18\x0c \x01(\x0e\x32#.headworks.orchestrator.v1.Priority\x12\x19\n\x11serial_tool_calls\x18\r \x01(\x08\x12.\n\x06\x66ilter\x18\x0e \x01(\x0b\x32\x1e.headworks.retrieval.v1.Filter\"B\n\x0bRunResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.headworks.orchestrator.v1.RunEvent\"7\n\rAttachRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"E\n\x0e\x41ttachResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.headworks.orchestrator.v1.RunEvent\"\x1f\n\rCancelRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"=\n\x0e\x43\x61ncelResponse\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x1e.headworks.orchestrator.v1.Run\"l\n\rDecideRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\x12\x10\n\x08\x61pproved\x18\x03 \x01(\x08\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x13\n\x0breplacement\x18\x05 \x01(\t\"N\n\x0e\x44\x65\x63ideResponse\x12<\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32*.headworks.orchestrator.v1.ApprovalDecided\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"=\n\x0eGetRunResponse\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x1e.headworks.orchestrator.v1.Run\"\x81\x01\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x05state\x18\x03 \x01(\x0e\x32$.headworks.orchestrator.v1.Run.State\x12\x12\n\nsession_id\x18\x04 \x01(\t\"Y\n\x10ListRunsResponse\x12,\n\x04runs\x18\x01 \x03(\x0b\x32\x1e.headworks.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"]\n\x12ListModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32 .headworks.orchestrator.v1.Model\x12\x15\n\rdefault_model\x18\x02 \x01(\t\"\xed\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\x05\x12\x16\n\x0e\x63ontext_length\x18\x04 \x01(\x05\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\x12\x19\n\x11input_price_nanos\x18\x06 \x01(\x03\x12\x1a\n\x12output_price_nanos\x18\x07 \x01(\x03\x12\x0e\n\x06models\x18\x08 \x03(\t\x12\x37\n\x07targets\x18\t \x03(\x0b\x32&.headworks.orchestrator.v1.ModelTarget\"\x9c\x01\n\x0bModelTarget\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05order\x18\x02 \x01(\x05\x12\x0e\n\x06weight\x18\x03 \x01(\x05\x12\x0f\n\x07\x62reaker\x18\x04 \x01(\t\x12\x14\n\x0copen_seconds\x18\x05 \x01(\x01\x12\x0f\n\x07\x66\x61iling\x18\x06 \x01(\x01\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12\x14\n\x0cslow_seconds\x18\x08 \x01(\x01\x32\xd4\x05\n\x13OrchestratorService\x12V\n\x03Run\x12%.headworks.orchestrator.v1.RunRequest\x1a&.headworks.orchestrator.v1.RunResponse0\x01\x12\x64\n\x06\x41ttach\x12(.headworks.orchestrator.v1.AttachRequest\x1a).headworks.orchestrator.v1.AttachResponse\"\x03\x90\x02\x01\x30\x01\x12\x62\n\x06\x43\x61ncel\x12(.headworks.orchestrator.v1.CancelRequest\x1a).headworks.orchestrator.v1.CancelResponse\"\x03\x90\x02\x02\x12]\n\x06\x44\x65\x63ide\x12(.headworks.orchestrator.v1.DecideRequest\x1a).headworks.orchestrator.v1.DecideResponse\x12\x62\n\x06GetRun\x12(.headworks.orchestrator.v1.GetRunRequest\x1a).headworks.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12h\n\x08ListRuns\x12*.headworks.orchestrator.v1.ListRunsRequest\x1a+.headworks.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12n\n\nListModels\x12,.headworks.orchestrator.v1.ListModelsRequest\x1a-.headworks.orchestrator.v1.ListModelsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4headworks/orchestrator/v1/orchestrator_service.proto\x12\x19headworks.orchestrator.v1\x1a*headworks/orchestrator/v1/generation.proto\x1a&headworks/orchestrator/v1/prompt.proto\x1a#headworks/orchestrator/v1/run.proto\x1a)headworks/orchestrator/v1/run_event.proto\x1a$headworks/orchestrator/v1/tool.proto\x1a.headworks/retrieval/v1/retrieval_service.proto\"\xd7\x04\n\nRunRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".headworks.orchestrator.v1.Message\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x14\n\x0cmax_passages\x18\x04 \x01(\x05\x12\x15\n\rmax_sentences\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65tached\x18\x06 \x01(\x08\x12.\n\x05tools\x18\x07 \x03(\x0b\x32\x1f.headworks.orchestrator.v1.Tool\x12:\n\x0btool_choice\x18\x08 \x01(\x0b\x32%.headworks.orchestrator.v1.ToolChoice\x12\x42\n\x0fresponse_format\x18\t \x01(\x0b\x32).headworks.orchestrator.v1.ResponseFormat\x12\x35\n\x08sampling\x18\n \x01(\x0b\x32#.headworks.orchestrator.v1.Sampling\x12\x12\n\nsession_id\x18\x0b \x01(\t\x12\x35\n\x08priority\x18\x0c \x01(\x0e\x32#.headworks.orchestrator.v1.Priority\x12\x19\n\x11serial_tool_calls\x18\r \x01(\x08\x12.\n\x06\x66ilter\x18\x0e \x01(\x0b\x32\x1e.headworks.retrieval.v1.Filter\x12\x34\n\x06prompt\x18\x10 \x01(\x0b\x32$.headworks.orchestrator.v1.PromptUse\"B\n\x0bRunResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.headworks.orchestrator.v1.RunEvent\"7\n\rAttachRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"E\n\x0e\x41ttachResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.headworks.orchestrator.v1.RunEvent\"\x1f\n\rCancelRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"=\n\x0e\x43\x61ncelResponse\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x1e.headworks.orchestrator.v1.Run\"l\n\rDecideRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\x12\x10\n\x08\x61pproved\x18\x03 \x01(\x08\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x13\n\x0breplacement\x18\x05 \x01(\t\"N\n\x0e\x44\x65\x63ideResponse\x12<\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32*.headworks.orchestrator.v1.ApprovalDecided\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"=\n\x0eGetRunResponse\x12+\n\x03run\x18\x01 \x01(\x0b\x32\x1e.headworks.orchestrator.v1.Run\"\x81\x01\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x05state\x18\x03 \x01(\x0e\x32$.headworks.orchestrator.v1.Run.State\x12\x12\n\nsession_id\x18\x04 \x01(\t\"Y\n\x10ListRunsResponse\x12,\n\x04runs\x18\x01 \x03(\x0b\x32\x1e.headworks.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"]\n\x12ListModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32 .headworks.orchestrator.v1.Model\x12\x15\n\rdefault_model\x18\x02 \x01(\t\"\xed\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\x05\x12\x16\n\x0e\x63ontext_length\x18\x04 \x01(\x05\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\x12\x19\n\x11input_price_nanos\x18\x06 \x01(\x03\x12\x1a\n\x12output_price_nanos\x18\x07 \x01(\x03\x12\x0e\n\x06models\x18\x08 \x03(\t\x12\x37\n\x07targets\x18\t \x03(\x0b\x32&.headworks.orchestrator.v1.ModelTarget\"\x9c\x01\n\x0bModelTarget\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05order\x18\x02 \x01(\x05\x12\x0e\n\x06weight\x18\x03 \x01(\x05\x12\x0f\n\x07\x62reaker\x18\x04 \x01(\t\x12\x14\n\x0copen_seconds\x18\x05 \x01(\x01\x12\x0f\n\x07\x66\x61iling\x18\x06 \x01(\x01\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12\x14\n\x0cslow_seconds\x18\x08 \x01(\x01\x32\xd4\x05\n\x13OrchestratorService\x12V\n\x03Run\x12%.headworks.orchestrator.v1.RunRequest\x1a&.headworks.orchestrator.v1.RunResponse0\x01\x12\x64\n\x06\x41ttach\x12(.headworks.orchestrator.v1.AttachRequest\x1a).headworks.orchestrator.v1.AttachResponse\"\x03\x90\x02\x01\x30\x01\x12\x62\n\x06\x43\x61ncel\x12(.headworks.orchestrator.v1.CancelRequest\x1a).headworks.orchestrator.v1.CancelResponse\"\x03\x90\x02\x02\x12]\n\x06\x44\x65\x63ide\x12(.headworks.orchestrator.v1.DecideRequest\x1a).headworks.orchestrator.v1.DecideResponse\x12\x62\n\x06GetRun\x12(.headworks.orchestrator.v1.GetRunRequest\x1a).headworks.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12h\n\x08ListRuns\x12*.headworks.orchestrator.v1.ListRunsRequest\x1a+.headworks.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12n\n\nListModels\x12,.headworks.orchestrator.v1.ListModelsRequest\x1a-.headworks.orchestrator.v1.ListModelsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,38 +47,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListRuns']._serialized_options = b'\220\002\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001'
-  _globals['_RUNREQUEST']._serialized_start=294
-  _globals['_RUNREQUEST']._serialized_end=839
-  _globals['_RUNRESPONSE']._serialized_start=841
-  _globals['_RUNRESPONSE']._serialized_end=907
-  _globals['_ATTACHREQUEST']._serialized_start=909
-  _globals['_ATTACHREQUEST']._serialized_end=964
-  _globals['_ATTACHRESPONSE']._serialized_start=966
-  _globals['_ATTACHRESPONSE']._serialized_end=1035
-  _globals['_CANCELREQUEST']._serialized_start=1037
-  _globals['_CANCELREQUEST']._serialized_end=1068
-  _globals['_CANCELRESPONSE']._serialized_start=1070
-  _globals['_CANCELRESPONSE']._serialized_end=1131
-  _globals['_DECIDEREQUEST']._serialized_start=1133
-  _globals['_DECIDEREQUEST']._serialized_end=1241
-  _globals['_DECIDERESPONSE']._serialized_start=1243
-  _globals['_DECIDERESPONSE']._serialized_end=1321
-  _globals['_GETRUNREQUEST']._serialized_start=1323
-  _globals['_GETRUNREQUEST']._serialized_end=1354
-  _globals['_GETRUNRESPONSE']._serialized_start=1356
-  _globals['_GETRUNRESPONSE']._serialized_end=1417
-  _globals['_LISTRUNSREQUEST']._serialized_start=1420
-  _globals['_LISTRUNSREQUEST']._serialized_end=1549
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1551
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1640
-  _globals['_LISTMODELSREQUEST']._serialized_start=1642
-  _globals['_LISTMODELSREQUEST']._serialized_end=1661
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1663
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1756
-  _globals['_MODEL']._serialized_start=1759
-  _globals['_MODEL']._serialized_end=1996
-  _globals['_MODELTARGET']._serialized_start=1999
-  _globals['_MODELTARGET']._serialized_end=2155
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=2158
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=2882
+  _globals['_RUNREQUEST']._serialized_start=334
+  _globals['_RUNREQUEST']._serialized_end=933
+  _globals['_RUNRESPONSE']._serialized_start=935
+  _globals['_RUNRESPONSE']._serialized_end=1001
+  _globals['_ATTACHREQUEST']._serialized_start=1003
+  _globals['_ATTACHREQUEST']._serialized_end=1058
+  _globals['_ATTACHRESPONSE']._serialized_start=1060
+  _globals['_ATTACHRESPONSE']._serialized_end=1129
+  _globals['_CANCELREQUEST']._serialized_start=1131
+  _globals['_CANCELREQUEST']._serialized_end=1162
+  _globals['_CANCELRESPONSE']._serialized_start=1164
+  _globals['_CANCELRESPONSE']._serialized_end=1225
+  _globals['_DECIDEREQUEST']._serialized_start=1227
+  _globals['_DECIDEREQUEST']._serialized_end=1335
+  _globals['_DECIDERESPONSE']._serialized_start=1337
+  _globals['_DECIDERESPONSE']._serialized_end=1415
+  _globals['_GETRUNREQUEST']._serialized_start=1417
+  _globals['_GETRUNREQUEST']._serialized_end=1448
+  _globals['_GETRUNRESPONSE']._serialized_start=1450
+  _globals['_GETRUNRESPONSE']._serialized_end=1511
+  _globals['_LISTRUNSREQUEST']._serialized_start=1514
+  _globals['_LISTRUNSREQUEST']._serialized_end=1643
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1645
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1734
+  _globals['_LISTMODELSREQUEST']._serialized_start=1736
+  _globals['_LISTMODELSREQUEST']._serialized_end=1755
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1757
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1850
+  _globals['_MODEL']._serialized_start=1853
+  _globals['_MODEL']._serialized_end=2090
+  _globals['_MODELTARGET']._serialized_start=2093
+  _globals['_MODELTARGET']._serialized_end=2249
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=2252
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=2976
 # @@protoc_insertion_point(module_scope)

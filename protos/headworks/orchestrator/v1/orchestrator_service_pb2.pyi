@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from headworks.orchestrator.v1 import generation_pb2 as _generation_pb2
+from headworks.orchestrator.v1 import prompt_pb2 as _prompt_pb2
 from headworks.orchestrator.v1 import run_event_pb2 as _run_event_pb2
 from headworks.orchestrator.v1 import run_pb2 as _run_pb2
 from headworks.orchestrator.v1 import tool_pb2 as _tool_pb2
@@ -43,6 +44,7 @@ class RunRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     SERIAL_TOOL_CALLS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """An agent's name, "name@version" for a version that is not its latest, or a model of the catalogue; empty means
     "rag".
@@ -93,6 +95,13 @@ class RunRequest(_message.Message):
         caller's that the caller does not have. Unset means all that the agent reads.
         """
 
+    @_builtins.property
+    def prompt(self) -> _prompt_pb2.PromptUse:
+        """A prompt of the tenant's, whose messages come before `messages`, which may then be empty where they end with a
+        user's. Errors: NOT_FOUND (PROMPT_NOT_FOUND); INVALID_ARGUMENT (BAD_VARIABLES), which names the variable. The
+        gateway puts the messages in; it needs the permission prompts.read:<name>.
+        """
+
     def __init__(
         self,
         *,
@@ -110,10 +119,11 @@ class RunRequest(_message.Message):
         priority: _generation_pb2.Priority.ValueType = ...,
         serial_tool_calls: _builtins.bool = ...,
         filter: _retrieval_service_pb2.Filter | None = ...,
+        prompt: _prompt_pb2.PromptUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "response_format", b"response_format", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "prompt", b"prompt", "response_format", b"response_format", "sampling", b"sampling", "tool_choice", b"tool_choice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "detached", b"detached", "filter", b"filter", "max_passages", b"max_passages", "max_sentences", b"max_sentences", "messages", b"messages", "model", b"model", "priority", b"priority", "response_format", b"response_format", "sampling", b"sampling", "serial_tool_calls", b"serial_tool_calls", "session_id", b"session_id", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "detached", b"detached", "filter", b"filter", "max_passages", b"max_passages", "max_sentences", b"max_sentences", "messages", b"messages", "model", b"model", "priority", b"priority", "prompt", b"prompt", "response_format", b"response_format", "sampling", b"sampling", "serial_tool_calls", b"serial_tool_calls", "session_id", b"session_id", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -215,6 +215,8 @@ class RunStarted(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    CALLERS_PROMPT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The agent, by its model name."""
     collection: _builtins.str
@@ -223,6 +225,10 @@ class RunStarted(_message.Message):
     """The agent's version; 0 for a bare model."""
     session_id: _builtins.str
     """The session it belongs to; empty where it belongs to none."""
+    prompt: _builtins.str
+    """The prompt that the agent's instructions are, as "name@version"; empty where they are in its spec."""
+    callers_prompt: _builtins.str
+    """The prompt that the caller named, as "name@version"; empty where none was."""
     def __init__(
         self,
         *,
@@ -230,10 +236,12 @@ class RunStarted(_message.Message):
         collection: _builtins.str = ...,
         agent_version: _builtins.int = ...,
         session_id: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        callers_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "collection", b"collection", "model", b"model", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "callers_prompt", b"callers_prompt", "collection", b"collection", "model", b"model", "prompt", b"prompt", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 
 from services.orchestrator.agents.specs.errors import FilterUnresolved
-from services.orchestrator.agents.specs.template import BadTemplate, Template
-from services.orchestrator.agents.specs.template_budget import budgeted
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.document_filter import Condition, DocumentFilter
+from services.runtime.templates.budget import budgeted
+from services.runtime.templates.template import BadTemplate, Template
 
 # A claim alone: claims.NAME, or the name in quotes and brackets.
 _CLAIM = re.compile(r"""\{\{\s*claims\s*(?:\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(['"])([^'"\\]+)\2\s*\])\s*\}\}""")

@@ -8,6 +8,7 @@ from functools import partial
 
 from services.llm.chat import Form, Message, ResponseFormat, Role
 from services.llm.handle import ModelHandle
+from services.llm.prompts.prompt import PromptVersion
 from services.orchestrator.agents.loop import metrics
 from services.orchestrator.agents.loop.approving import ask_person, decided, review
 from services.orchestrator.agents.loop.bounds import check_choice
@@ -48,14 +49,18 @@ class SpecAgent:
 
     resumable = True
 
-    def __init__(self, spec: AgentSpec, version: int, served: ModelHandle, kit: Kit) -> None:
+    def __init__(
+        self, spec: AgentSpec, version: int, served: ModelHandle, kit: Kit, prompt: PromptVersion | None = None
+    ) -> None:
+        """`prompt`: the one that the spec names as its instructions."""
         self.name = spec.name
         self.version = version
         self.description = spec.description
         self._spec = spec
         self._served = served
         self._kit = kit
-        self._prompt = PromptTemplates(spec)
+        self._prompt = PromptTemplates(spec, prompt)
+        self.prompt = prompt.label if prompt is not None else ""
 
     async def run(self, ask: RunInput, journal: Journal) -> AsyncGenerator[Body | RunOutcome, None]:
         work = await self._begin(ask, journal)

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.llm.chat import Message, Role
+from services.llm.prompts.errors import BadVariables
+from services.llm.prompts.prompt import PromptVersion
 from services.orchestrator.agents.specs.errors import ModelUnavailable
 from services.orchestrator.agents.specs.spec import AgentSpec
-from services.orchestrator.agents.specs.template import BadTemplate, Template
 from services.orchestrator.domain.passage import Passage
+from services.runtime.templates.template import BadTemplate, Template
 
 PASSAGES = """\
 Passages:
@@ -30,17 +32,18 @@ def declined(collection: str) -> str:
 class PromptTemplates:
     """An agent's templates, compiled."""
 
-    def __init__(self, spec: AgentSpec) -> None:
-        """Raises BadTemplate."""
+    def __init__(self, spec: AgentSpec, named: PromptVersion | None = None) -> None:
+        """`named`: the prompt that the spec names as its instructions. Raises BadTemplate."""
         self._instructions = spec.instructions_template
+        self._reference, self._named = spec.named_prompt, named
         self._prompt = spec.prompt_template or (_PASSAGES if spec.retrieval.mode == "always" else None)
 
     def build(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> tuple[Message, ...]:
         """The conversation as the model reads it. The agent's instructions come first, the caller's own after them."""
         try:
-            instructions = self._instructions.render(variables)
+            first = self._first(variables)
             rendered = self._prompt.render(variables) if self._prompt else None
-        except BadTemplate as error:
+        except (BadTemplate, BadVariables) as error:
             raise ModelUnavailable(f"the agent's template is broken: {error.message}") from error
         system = [message for message in messages if message.role is Role.SYSTEM]
         others = [message for message in messages if message.role is not Role.SYSTEM]
@@ -48,14 +51,23 @@ class PromptTemplates:
             last = max((at for at, message in enumerate(others) if message.role is Role.USER), default=None)
             if last is not None:
                 others[last] = replace(others[last], content=rendered)
-        words = "\n\n".join(text for text in (instructions, *(message.content for message in system)) if text)
-        return (Message(Role.SYSTEM, words), *others) if words else tuple(others)
+        told = [message.content for message in (*first, *system) if message.role is Role.SYSTEM]
+        examples = [message for message in first if message.role is not Role.SYSTEM]
+        words = "\n\n".join(text for text in told if text)
+        return (Message(Role.SYSTEM, words), *examples, *others) if words else (*examples, *others)
+
+    def _first(self, variables: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The agent's instructions, and examples of turns where a prompt has some. Raises BadTemplate, BadVariables."""
+        if self._named is None or self._reference is None:
+            return (Message(Role.SYSTEM, self._instructions.render(variables)),)
+        return self._named.spec.render(self._reference.values(variables))
 
 
 def variables(
-    question: str, passages: Sequence[Passage], tenant: str, collections: Sequence[str], agent: str
+    question: str, passages: Sequence[Passage], tenant: str, collections: Sequence[str], agent: str, began: float
 ) -> dict[str, Any]:
-    """What a template may name."""
+    """What a template may name. `began`: when the run did, in seconds since the epoch: `now` is the same in all of its
+    steps, for a prompt that begins otherwise is read anew."""
     return {
         "question": question,
         "passages": [
@@ -70,7 +82,7 @@ def variables(
             for number, passage in enumerate(passages, 1)
             if passage.reading
         ],
-        "now": datetime.now(UTC).replace(microsecond=0),
+        "now": datetime.fromtimestamp(began, UTC).replace(microsecond=0),
         "tenant": tenant,
         "collection": collections[0],
         "collections": list(collections),

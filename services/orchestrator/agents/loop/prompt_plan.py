@@ -64,7 +64,8 @@ def _generation(work: Work, extra: Sequence[Message], *, tools: bool) -> Generat
         question = Message(Role.USER, question_of(work))
         most = ask.max_sentences or spec.retrieval.max_sentences
         return Generation((question,), found=work.found, max_sentences=most, priority=ask.priority)
-    given = variables(question_of(work), work.passages, work.journal.tenant, work.collections, spec.name)
+    began = work.journal.events[0].time
+    given = variables(question_of(work), work.passages, work.journal.tenant, work.collections, spec.name, began)
     messages = (*work.prompt.build(_conversation(work), given), *work.state.messages, *extra)
     offered = _offered(work) if tools else ()
     choice = _choice(work) if offered else ToolChoice()

@@ -63,6 +63,16 @@ class ModelUnavailable(DomainError):
     reason = "MODEL_UNAVAILABLE"
 
 
+class PromptUnavailable(DomainError):
+    """The agent cannot run now, because of the prompt that its instructions are."""
+
+    kind = ErrorKind.FAILED_PRECONDITION
+    reason = "PROMPT_UNAVAILABLE"
+
+    def __init__(self, agent: str, why: str) -> None:
+        super().__init__(f"the agent {agent!r} cannot run: {why}", agent=agent)
+
+
 class OutputInvalid(DomainError):
     """The model did not write what the response format asks for, not even when told what was wrong."""
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.llm.sampling_form import SamplingFields
-from services.orchestrator.agents.specs.template import Template
 from services.runtime.labels import field_of, value_of
+from services.runtime.templates.template import Template
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 EMBEDDINGS = "embeddings"
@@ -95,12 +95,19 @@ class Approval(SpecPart):
     tools: tuple[str, ...] = ()
 
 
+def _summary(given: object) -> object:
+    """One message for what is neither."""
+    if given not in (True, False, "extract"):
+        raise ValueError("must be true, false or extract")
+    return given
+
+
 class MemorySpec(SpecPart):
     """How much of a session the model reads. `summary`: what is beyond is summed up by the model, or, with "extract",
     in sentences of its own, rather than left out."""
 
     window_tokens: int = Field(2000, ge=100)
-    summary: bool | Literal["extract"] = True
+    summary: Annotated[bool | Literal["extract"], BeforeValidator(_summary)] = True
 
 
 class SamplingSpec(SamplingFields, SpecPart):
@@ -116,6 +123,24 @@ class GraderSpec(SpecPart):
 
 
 GuardStage = Literal["input", "context", "output"]
+
+
+class PromptReference(SpecPart):
+    """A prompt of the tenant's in place of instructions: "name" for its latest version, or "name@version". Texts among
+    the values of its `variables` are templates of the agent's own."""
+
+    prompt: str = Field(pattern=rf"{NAME[:-1]}(@[1-9][0-9]{{0,8}})?$")
+    variables: dict[str, Any] = Field(default_factory=dict, max_length=64)
+
+    @cached_property
+    def templates(self) -> Mapping[str, Any]:
+        """The values, with texts compiled. Raises BadTemplate."""
+        return {name: Template(value) if isinstance(value, str) else value for name, value in self.variables.items()}
+
+    def values(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """The values, where `known` is what the agent's templates may name. Raises BadTemplate."""
+        given = self.templates.items()
+        return {name: value.render(known) if isinstance(value, Template) else value for name, value in given}
 
 
 def _stages(given: object) -> object:
@@ -152,7 +177,7 @@ class AgentSpec(SpecPart):
     name: str = Field(pattern=NAME)
     description: str = Field("", max_length=1000)
     model: str = Field("default", min_length=1, max_length=128)
-    instructions: str = ""
+    instructions: str | PromptReference = ""
     prompt: str = ""
     retrieval: Retrieval = Retrieval()
     tools: tuple[Any, ...] = Field((), max_length=64)
@@ -175,8 +200,13 @@ class AgentSpec(SpecPart):
 
     @cached_property
     def instructions_template(self) -> Template:
-        """Raises BadTemplate."""
-        return Template(self.instructions.strip())
+        """Empty where a prompt stands in their place. Raises BadTemplate."""
+        return Template(self.instructions.strip() if isinstance(self.instructions, str) else "")
+
+    @property
+    def named_prompt(self) -> PromptReference | None:
+        """The prompt that stands in the place of its instructions, if one does."""
+        return self.instructions if isinstance(self.instructions, PromptReference) else None
 
     @cached_property
     def prompt_template(self) -> Template | None:
@@ -187,6 +217,8 @@ class AgentSpec(SpecPart):
     def compile(self) -> None:
         """Have the templates compiled before a run needs them. Raises BadTemplate."""
         _ = self.instructions_template, self.prompt_template, self.retrieval.filter_templates
+        if self.named_prompt is not None:
+            _ = self.named_prompt.templates
 
     @property
     def tool_entries(self) -> tuple[Any, ...]:

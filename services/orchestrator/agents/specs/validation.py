@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from services.orchestrator.agents.specs.errors import BadAgent
 from services.orchestrator.agents.specs.spec import AgentSpec, with_search
 from services.orchestrator.agents.specs.structured import BadSchema, Checker
-from services.orchestrator.agents.specs.template import BadTemplate, Template
-from services.orchestrator.agents.specs.template_budget import budgeted
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.tools.naming import names_of
 from services.runtime import strict_yaml
 from services.runtime.strict_yaml import BadYaml, Path, Problem, YamlDocument, dotted
+from services.runtime.templates.budget import budgeted
+from services.runtime.templates.template import BadTemplate, Template
 
 # Checks the spec's `tools`; gives (path below `tools`, what is wrong). By whoever knows which tools there are.
 ToolCheck = Callable[[tuple[Any, ...]], list[tuple[Path, str]]]
@@ -46,6 +46,7 @@ def parse(text: str, check_tools: ToolCheck | None = None) -> AgentSpec:
     for field in ("instructions", "prompt"):
         if isinstance(raw.get(field), str):
             problems += _template(field, raw[field], source)
+    problems += _values(spec, source)
     problems += _schema(raw, source)
     problems += _filter(spec, source)
     tools = raw.get("tools")
@@ -97,6 +98,22 @@ def _template(field: str, text: str, source: YamlDocument) -> list[Problem]:
         line = source.line((field,)) + max(error.line, 1) - 1
         return [Problem(field, f"the template is broken in its line {error.line}: {error.message}", line)]
     return []
+
+
+def _values(spec: AgentSpec | None, source: YamlDocument) -> list[Problem]:
+    """Values for a prompt that could not be rendered."""
+    named = spec.named_prompt if spec else None
+    try:
+        if named is not None:
+            named.values(SAMPLE)
+    except BadTemplate as error:
+        return [_problem(source, ("instructions", "variables"), f"a template is broken: {error.message}")]
+    return []
+
+
+def prompt_problem(text: str, message: str) -> Problem:
+    """What is wrong with the prompt that a spec names."""
+    return _problem(strict_yaml.read(text), ("instructions", "prompt"), message)
 
 
 def _filter(spec: AgentSpec | None, source: YamlDocument) -> list[Problem]:

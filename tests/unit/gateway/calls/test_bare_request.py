@@ -449,4 +449,4 @@ def test_a_prompt_is_in_the_order_in_which_models_read_it(instructed: bool) -> N
     system = [{"role": "developer", "content": "be brief"}] if instructed else []
     tools = [{"type": "function", "function": {"name": "find"}}]
     one = asked(messages=[*system, USER], tools=tools)
-    assert [json.loads(part) for part in one.prompt] == [*system, *tools, USER]
+    assert [json.loads(part) for part in one.in_reading_order] == [*system, *tools, USER]

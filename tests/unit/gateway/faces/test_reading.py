@@ -17,6 +17,6 @@ async def test_a_long_body_is_read_off_the_event_loop(size: int, here: bool) -> 
         return threading.current_thread() is threading.main_thread()
 
     nothing = cast(Any, None)
-    chat = ChatCompletions(nothing, nothing)
+    chat = ChatCompletions(nothing, nothing, nothing)
     call = cast(Call, type("Caller", (), {"tenant": "t"}))
     assert await chat.read(size, call, steps()) is here

@@ -8,11 +8,11 @@ import pytest
 
 from services.orchestrator.agents.loop.filtering import filter_of
 from services.orchestrator.agents.specs.errors import FilterUnresolved
-from services.orchestrator.agents.specs.template import Template
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.domain.document_filter import ALL, Condition, DocumentFilter
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.tools.builtin.search import SearchTool
+from services.runtime.templates.template import Template
 from tests.fakes.agents import FakeRetriever
 from tests.fakes.models import calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, agent

@@ -1,7 +1,9 @@
 """The loop: what the model is asked, what becomes of what it says."""
 
 import asyncio
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,9 +21,11 @@ from services.llm.generation import Ended, Finish, TokenCounts
 from services.orchestrator.domain.document_filter import DocumentFilter
 from services.orchestrator.domain.event import (
     CitationAdded,
+    Event,
     FinishReason,
     PassagesRetrieved,
     Span,
+    Started,
     StepFinished,
     StepKind,
     StepStarted,
@@ -33,7 +37,7 @@ from services.orchestrator.domain.tool import Declaration, Reason, ToolCall
 from services.orchestrator.runs.agent import RunInput
 from services.runtime.errors import InvalidArgument
 from tests.fakes.agents import FakeRetriever
-from tests.fakes.models import FakeTool, calls, played, says, turns
+from tests.fakes.models import FakeJournal, FakeTool, calls, played, says, turns
 from tests.unit.orchestrator.agents.making import ASK, Remembers, agent, kinds, results, text
 
 CALC = ("calculator", '{"expression":"2+2"}')
@@ -306,3 +310,21 @@ async def test_a_tool_of_the_callers_with_the_name_of_the_agents() -> None:
     helper, _ = agent(turns(says("x")), "", FakeTool("look"))
     with pytest.raises(InvalidArgument, match="a tool 'look' of its own"):
         await played(helper, replace(ASK, tools=(Declaration("look", "", {"type": "object"}),)))
+
+
+async def test_each_step_begins_as_the_one_before_it_did() -> None:
+    """So that a provider finds the beginning of the prompt again: what changes comes last."""
+    always = "retrieval: {mode: always}\ninstructions: 'It is {{ now }}. Be brief.'\n"
+    began = time.time() - 100
+    retriever = FakeRetriever(Found((Passage("p", "d", "T", "u", "Bees make honey.", 0, 0.5),)))
+    helper, generator = agent(
+        turns(calls(CALC), calls(CALC), says("4")), always, FakeTool("calculator", str), retriever=retriever
+    )
+    await played(helper, ASK, FakeJournal([Event(1, Started("agent", "default", 1, begins=True), began)]))
+    first, second, third = generator.asked
+    assert second.messages[: len(first.messages)] == first.messages
+    assert third.messages[: len(second.messages)] == second.messages
+    assert first.tools == second.tools == third.tools
+    assert first.messages[0].content == f"It is {datetime.fromtimestamp(int(began), UTC)}. Be brief."
+    assert "Bees make honey." in first.messages[-1].content
+    assert "Bees" not in "".join(message.content for message in first.messages[:-1])

@@ -139,7 +139,7 @@ def test_the_tools_are_judged_by_who_knows_them() -> None:
         ("tools: search", "tools: must be a list, such as [a, b]"),
         ("limits: 3", "limits: must be a mapping, such as {name: value}"),
         ("limits: {steps: many}", "limits.steps: must be a whole number"),
-        ("memory: {summary: 7}", "memory.summary: must be true or false"),
+        ("memory: {summary: 7}", "memory.summary: must be true, false or extract"),
         ("description: [a]", "description: must be a text"),
         ("retrieval: {collections: [Not OK]}",
          "retrieval.collections[0]: must be 1 to 64 characters of a-z, 0-9, _, -, the first of a-z, 0-9"),

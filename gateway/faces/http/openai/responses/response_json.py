@@ -79,11 +79,12 @@ def usage_json(usage: Json | None) -> Json | None:
     if not usage:
         return None
     read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    details = usage.get("prompt_tokens_details") or {}
+    cached, kept = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
     thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     return {
         "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": kept},
         "output_tokens": written,
         "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": read + written,
@@ -120,6 +121,7 @@ def response_json(asked: ResponseRequest, answer: Json, status: str, items: list
         "truncation": "disabled",
         "usage": None,
         **({"conversation": {"id": session}} if session else {}),
+        **({"prompt": body["prompt"]} if body.get("prompt") else {}),
         **more,
     }
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.calls import bare_fields
 from gateway.faces.http.openai import fields
 from gateway.faces.http.openai.errors import BadRequest
+from gateway.faces.http.openai.prompt_fields import FIELD
 from gateway.faces.http.openai.responses import items, tools
 from gateway.faces.http.openai.responses.tools import CallersTool, CallersTools
 from services.llm.openai.chunks import Json
@@ -13,7 +15,7 @@ from services.llm.openai.chunks import Json
 KNOWN = frozenset((
     "model", "input", "instructions", "stream", "stream_options", "temperature", "top_p", "max_output_tokens", "tools",
     "tool_choice", "parallel_tool_calls", "text", "reasoning", "metadata", "previous_response_id", "conversation",
-    "store", "include", "truncation", "service_tier", "background", "client_metadata",
+    "store", "include", "truncation", "service_tier", "background", "client_metadata", "prompt",
 ))  # fmt: skip
 _AS_IT_IS = (
     "temperature", "top_p", "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
@@ -22,7 +24,6 @@ _AS_IT_IS = (
 """They go on to the chat completion, which knows what becomes of them."""
 _HINTS: Mapping[str, str] = {
     "background": "is not there yet: ask with stream, or without it and wait",
-    "prompt": "names a prompt that OpenAI keeps: use an agent",
     "max_tool_calls": "is not supported: an agent's spec limits its own calls",
     "truncation": "must be disabled: what the caller sends is not cut",
 }
@@ -51,7 +52,9 @@ def parse(body: Json) -> ResponseRequest:
     """Raises BadRequest, naming the field."""
     _check(body)
     stream, model = fields.flag(body, "stream"), fields.text(body, "model")
-    chat: Json = {"model": model, "messages": items.messages(body), "stream": stream}
+    prompt = _prompt(body)
+    messages = [] if prompt and body.get("input") in (None, "", []) else items.messages(body)
+    chat: Json = {"model": model, "messages": messages, "stream": stream, **prompt}
     chat |= {name: body[name] for name in _AS_IT_IS if body.get(name) not in (None, {})}
     if stream:
         chat["stream_options"] = {"include_usage": True}
@@ -70,6 +73,27 @@ def parse(body: Json) -> ResponseRequest:
         )
     store = None if body.get("store") is None else fields.flag(body, "store")
     return ResponseRequest(chat, body, model, stream, store, previous, session_id, described.named)
+
+
+def _prompt(body: Json) -> Json:
+    """A prompt of the tenant's, as OpenAI's own form names one."""
+    given = fields.mapping(body, "prompt")
+    if not given:
+        return {}
+    fields.known(given, ("id", "version", "variables"), "prompt.")
+    name, version = fields.text(given, "id", "prompt."), fields.maybe_text(given, "version", "prompt.")
+    variables = fields.mapping(given, "variables", "prompt.")
+    values = {each: _value(value, f"prompt.variables.{each}") for each, value in variables.items()}
+    return {FIELD: {"prompt": {"name": f"{name}@{version}" if version else name, "variables": values}}}
+
+
+def _value(value: Any, path: str) -> Any:
+    """A value as it is, or the text of a part of an input."""
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") != "input_text":
+        raise BadRequest(f"{path} must be a text: pictures and files are not supported here", path)
+    return fields.text(value, "text", f"{path}.")
 
 
 def _check(body: Json) -> None:

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from services.orchestrator.agents.loop.prompt import PASSAGES
-from services.orchestrator.agents.specs.template import BadTemplate, Template
 from services.orchestrator.agents.specs.validation import SAMPLE
+from services.runtime.templates.template import BadTemplate, Template
 
 ROUNDS, END = "{% for a in range(1000) %}", "{% endfor %}"
 RECURSIVE = "{% for a in range(99) recursive %}{% if loop.depth < 9 %}{{ loop(range(99)) }}{% endif %}"

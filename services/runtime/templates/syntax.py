@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from services.orchestrator.agents.specs.template_budget import CHARACTERS
+from services.runtime.templates.budget import CHARACTERS
 
 NODES = 16
 """Of a template's syntax that are one step."""

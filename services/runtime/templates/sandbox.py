@@ -14,14 +14,14 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import BlockReference, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from services.orchestrator.agents.specs.template_budget import (
+from services.runtime.templates.budget import (
     CHARACTERS,
     counted,
     spend,
     spend_for,
     spend_for_items,
 )
-from services.orchestrator.agents.specs.template_syntax import COUNTED, SPENT, SPENT_FOR, count
+from services.runtime.templates.syntax import COUNTED, SPENT, SPENT_FOR, count
 
 Function = Callable[..., Any]
 LARGEST_NUMBER = 1 << 20

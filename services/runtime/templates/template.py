@@ -1,15 +1,16 @@
-"""Templates of instructions and prompts: Jinja in a sandbox, with every unknown name an error."""
+"""Templates of instructions and prompts: Jinja in a sandbox, with every unknown name an error. What a template is
+rendered with is data, which is never read as a template."""
 
 import traceback
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateSyntaxError, meta
 from jinja2.exceptions import SecurityError
 
-from services.orchestrator.agents.specs.template_budget import budgeted
-from services.orchestrator.agents.specs.template_sandbox import CountingSandbox
+from services.runtime.templates.budget import budgeted
+from services.runtime.templates.sandbox import CountingSandbox
 
 LONGEST = 1 << 20
 FILE = "<template>"
@@ -34,6 +35,16 @@ class Template:
         """Raises BadTemplate."""
         self.text = text
         self._compiled = _compile(text) if "{" in text else None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables that it names. Raises BadTemplate."""
+        if self._compiled is None:
+            return frozenset()
+        try:
+            return frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(self.text)))
+        except TemplateError as error:
+            raise BadTemplate(error.message or type(error).__name__, _line(error)) from error
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """Raises BadTemplate, for a name that is not there, say, or where it takes too many steps."""

@@ -1,0 +1,1 @@
+"""Prompts: templates of messages with declared variables, and the messages that they come to."""
