@@ -49,8 +49,8 @@ class Estimate:
 
     @property
     def difficulty(self) -> Floats:
-        """[n], what the large one is expected to score more, 0 to 1."""
-        return np.clip(self.scores[:, 1] - self.scores[:, 0], 0, 1)
+        """[n], what the large one is expected to score more, 0 to 1; 1 where that is no number."""
+        return np.nan_to_num(np.clip(self.scores[:, 1] - self.scores[:, 0], 0, 1), nan=1.0)
 
     @property
     def worth(self) -> Floats:

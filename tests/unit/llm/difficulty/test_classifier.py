@@ -45,7 +45,9 @@ def test_it_abstains_where_regression_and_neighbours_are_apart() -> None:
 
 def test_it_abstains_from_a_vector_that_is_none() -> None:
     questions = ["easy thing never seen"]
-    assert OWN.abstains(OWN.estimate(embed(questions) * np.float32("nan"), rows_of(questions))) == ["far"]
+    estimate = OWN.estimate(embed(questions) * np.float32("nan"), rows_of(questions))
+    assert OWN.abstains(estimate) == ["far"]
+    assert estimate.difficulty.tolist() == [1]
 
 
 def test_a_file_gives_the_same_classifier(tmp_path: Path) -> None:
