@@ -38,6 +38,7 @@ LIST_SECONDS = 5.0
 LOOK = {
     "MODEL_NOT_FOUND": "`headworks models`",
     "AGENT_NOT_FOUND": "`headworks agents list`",
+    "PROMPT_NOT_FOUND": "`headworks prompts list`",
     "RUN_NOT_FOUND": "`headworks run list`",
     "SESSION_NOT_FOUND": "`headworks sessions list`",
     "APPROVAL_NOT_FOUND": "`headworks run list --state waiting`",

@@ -44,7 +44,7 @@ class Prompts:
         orchestrator does, BadVariables, PromptsUnavailable."""
         version = await self.find(call, name)
         size = len(str(variables)) + sum(len(message.content) for message in version.spec.messages)
-        if size < THREAD_FROM and not version.spec.loops:
+        if size < THREAD_FROM and version.spec.plain:
             used = PromptUse(version, variables)
         else:
             used = await asyncio.to_thread(PromptUse, version, variables)

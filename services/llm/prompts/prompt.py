@@ -27,6 +27,7 @@ LARGEST = 256 << 10
 LONGEST = 1 << 20
 """Characters of all messages of a rendering."""
 _REFERENCE = re.compile(rf"({NAME})(?:@([1-9][0-9]{{0,8}}))?")
+_COSTLY = re.compile(r"\{%|\{\{(?!\s*\w+\s*\}\})")
 _ROLES = {"system": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 _MOST_PROBLEMS = 20
 
@@ -72,9 +73,9 @@ class PromptSpec(_Part):
         return tuple(message for message in made if message.content)
 
     @cached_property
-    def loops(self) -> bool:
-        """Rendering it may take more than its length says."""
-        return any("{%" in message.content for message in self.messages)
+    def plain(self) -> bool:
+        """Its templates only name variables: rendering it takes no more than its length says."""
+        return not any(_COSTLY.search(message.content) for message in self.messages)
 
     @property
     def text(self) -> str:

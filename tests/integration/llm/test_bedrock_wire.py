@@ -82,7 +82,7 @@ async def test_a_run_is_asked_and_answered() -> None:
     said, upstream = await KEYED.generated(stream(*HELLO), ASKED)
     assert [one for one in said if isinstance(one, Thought)] == [Thought("I greet.")]
     assert "".join(one.text for one in said if isinstance(one, Piece)) == "Hello."
-    assert said[-1] == Ended(Finish.STOP, TokenCounts(15, 4, 3))
+    assert said[-1] == Ended(Finish.STOP, TokenCounts(15, 4, 3, kept=2))
     (exchange,) = upstream.exchanges
     assert exchange.headers[":path"] == f"/v1/model/{NAME}/converse-stream"
     assert exchange.headers["authorization"] == "Bearer bedrock-api-key"

@@ -48,6 +48,7 @@ def a_mesh(folder: Path) -> DirectoryLock:
 BELOW = [
     ["collections", "delete"], *(["run", verb] for verb in ("start", "list", "show", "watch", "explain", "decide",
     "cancel")), *(["agents", verb] for verb in ("apply", "list", "get", "diff", "delete")),
+    *(["prompts", verb] for verb in ("apply", "create", "list", "versions", "show", "diff", "render", "delete")),
     *(["sessions", verb] for verb in ("list", "get", "delete")),
     *(["certs", verb] for verb in ("make", "show")),
     *(["mcp", "servers", *verb] for verb in ([], ["put"], ["list"], ["tools"], ["delete"])),

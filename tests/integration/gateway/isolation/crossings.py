@@ -8,7 +8,8 @@ from headworks.gateway.v1 import guard_service_pb2 as guard
 from headworks.gateway.v1 import identity_service_pb2 as identity
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
-from headworks.orchestrator.v1 import run_pb2
+from headworks.orchestrator.v1 import prompt_pb2, run_pb2
+from headworks.orchestrator.v1 import prompt_service_pb2 as prompts
 from headworks.orchestrator.v1 import session_service_pb2 as sessions
 from headworks.retrieval.v1 import file_service_pb2 as files
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
@@ -41,6 +42,7 @@ RUNS: dict[str, list[Attempt]] = {
     "Run": [
         attempt(run(model="keeper"), "MODEL_NOT_FOUND"),
         attempt(run(model="keeper@1"), "MODEL_NOT_FOUND"),
+        attempt(run(model="rag", prompt=prompt_pb2.PromptUse(name="keeper@1")), "PROMPT_NOT_FOUND"),
         attempt(run(model="rag", collection="docs"), "COLLECTION_NOT_FOUND"),
         attempt(run(model="rag", collection="docs", session_id="s1"), "COLLECTION_NOT_FOUND", rank=1),
     ],
@@ -63,6 +65,21 @@ AGENTS: dict[str, list[Attempt]] = {
         attempt(agents.ListAgentsRequest(name="keeper"), "AGENT_NOT_FOUND"),
     ],
     "DeleteAgent": [attempt(agents.DeleteAgentRequest(name="keeper"), "AGENT_NOT_FOUND")],
+}
+
+PROMPT = "name: keeper\nmessages: [{role: system, content: Mine.}]\n"
+PROMPTS: dict[str, list[Attempt]] = {
+    "ApplyPrompt": [
+        attempt(prompts.ApplyPromptRequest(spec=PROMPT, dry_run=True), OK),
+        attempt(prompts.ApplyPromptRequest(spec=PROMPT), OK, rank=1),
+    ],
+    "GetPrompt": [attempt(prompts.GetPromptRequest(name="keeper", version=n), "PROMPT_NOT_FOUND") for n in (0, 1)],
+    "ListPrompts": [
+        attempt(prompts.ListPromptsRequest(), OK),
+        attempt(prompts.ListPromptsRequest(name="keeper"), "PROMPT_NOT_FOUND"),
+    ],
+    "RenderPrompt": [attempt(prompts.RenderPromptRequest(name="keeper"), "PROMPT_NOT_FOUND")],
+    "DeletePrompt": [attempt(prompts.DeletePromptRequest(name="keeper"), "PROMPT_NOT_FOUND")],
 }
 
 SESSIONS: dict[str, list[Attempt]] = {
@@ -251,6 +268,7 @@ CROSSINGS: dict[str, dict[str, list[Attempt]]] = {
     "headworks.gateway.v1.IdentityService": IDENTITY,
     "headworks.orchestrator.v1.OrchestratorService": RUNS,
     "headworks.orchestrator.v1.AgentService": AGENTS,
+    "headworks.orchestrator.v1.PromptService": PROMPTS,
     "headworks.orchestrator.v1.SessionService": SESSIONS,
     "headworks.retrieval.v1.RetrievalService": RETRIEVAL,
     "headworks.retrieval.v1.FileService": FILES,

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from headworks.orchestrator.v1 import agent_service_pb2 as agents
 from headworks.orchestrator.v1 import orchestrator_service_pb2 as runs
+from headworks.orchestrator.v1 import prompt_service_pb2 as prompts
 from headworks.orchestrator.v1 import run_pb2
 from headworks.retrieval.v1 import file_service_pb2 as file_service
 from headworks.retrieval.v1 import retrieval_service_pb2 as retrieval
@@ -141,10 +142,14 @@ class World:
         return Answer(code, beside["code"].upper(), messages)
 
     async def fill(self) -> None:
-        """Give the owner documents, an agent, a session and a run."""
+        """Give the owner documents, an agent, a prompt, a session and a run."""
         ingested = ingest_requests({"d1": f"{SECRET} It is old."}, "docs")
         await self._done("/headworks.retrieval.v1.RetrievalService/Ingest", *ingested)
         await self._done("/headworks.orchestrator.v1.AgentService/ApplyAgent", agents.ApplyAgentRequest(spec=SPEC))
+        prompt = f"name: keeper\nmessages: [{{role: system, content: '{SECRET}'}}]\n"
+        await self._done(
+            "/headworks.orchestrator.v1.PromptService/ApplyPrompt", prompts.ApplyPromptRequest(spec=prompt)
+        )
         question = run_pb2.Message(role=run_pb2.Message.ROLE_USER, content="When does the sluice open?")
         ask = runs.RunRequest(model="keeper", messages=[question], session_id="s1")
         answer = await self._done("/headworks.orchestrator.v1.OrchestratorService/Run", ask)
@@ -227,6 +232,7 @@ class World:
                 vector_stores.ListVectorStoreFilesRequest(vector_store_id="docs"),
             ),
             ("orchestrator.v1.AgentService/ListAgents", agents.ListAgentsRequest()),
+            ("orchestrator.v1.PromptService/ListPrompts", prompts.ListPromptsRequest()),
             ("orchestrator.v1.OrchestratorService/ListRuns", runs.ListRunsRequest()),
             ("orchestrator.v1.OrchestratorService/Attach", runs.AttachRequest(run_id=self.run_id)),
         ]

@@ -149,3 +149,17 @@ def test_a_reference_names_a_version_or_the_latest() -> None:
     for wrong in ("", "P", "p@", "p@0", "p@01", "p@x", "p@1@2", "p@" + "9" * 10):
         with pytest.raises(InvalidArgument):
             reference(wrong)
+
+
+@pytest.mark.parametrize(
+    ("content", "plain"),
+    [
+        ("a", True),
+        ("{{ x }} {{n}}", True),
+        ("{{ x|upper }}", False),
+        ("{% if x %}a{% endif %}", False),
+        ("{{ x ~ x }}", False),
+    ],
+)
+def test_what_only_names_variables_is_plain(content: str, plain: bool) -> None:
+    assert prompt(content).plain is plain
