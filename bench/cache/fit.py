@@ -69,7 +69,7 @@ def scores(x: Floats, weights: Floats, bias: float) -> Floats:
 
 def fit(embedder: str) -> dict[str, object]:
     """The weights of an embedder's verifier, and the least score of each language."""
-    encoder = embedders.load(embedder, "queries")
+    encoder = embedders.load(embedder, "query")
     listed = [(language, pair) for language in SPEAKS[embedder] for pair in pairs(FITTED, language)]
     kept = [(language, pair) for language, pair in listed if not conflict(facts_of(pair.one), facts_of(pair.other))]
     x, y = rows(encoder, [pair for _, pair in kept]), np.array([pair.same for _, pair in kept])

@@ -53,7 +53,7 @@ def measure(say: Callable[[str], None], peer: bool) -> tuple[Extra, list[Goal]]:
     goals: list[Goal] = []
     for embedder, languages in SPEAKS.items():
         try:
-            encoder = embedders.load(embedder, "queries")
+            encoder = embedders.load(embedder, "query")
         except WeightsNotFound as error:
             say(f"{embedder} is left out: {error}")
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from services.models import e5
 from services.models.device import Device
@@ -27,7 +28,7 @@ FILES: Mapping[str, EmbedderFiles] = {
 }
 
 
-def load(name: str, reads: str, device: Device | None = None) -> Encoder:
+def load(name: str, reads: Literal["query", "passage"], device: Device | None = None) -> Encoder:
     """The embedder of that name, to read that, "query" or "passage", on that device, by default the processor. Raises
     WeightsNotFound."""
     files = FILES[name]
