@@ -1,6 +1,5 @@
 """Anthropic's Messages: requests out, events and messages in."""
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import orjson
 from services.llm.catalogue.entry import CatalogueEntry
 from services.llm.sse import EventReader, data_of
 from services.llm.wires.anthropic_request import messages_request
+from services.llm.wires.completion import Completion, arguments, call, usage
 from services.llm.wires.wire import DONE, Prepared, answer_of, event
 
 VERSION = "2023-06-01"
@@ -48,8 +48,7 @@ class AnthropicReading:
 
     def __init__(self, model: str) -> None:
         self._events = EventReader()
-        self._head: dict[str, Any] = {"id": "", "object": "chat.completion.chunk", "created": int(time.time()),
-                                      "model": model}  # fmt: skip
+        self._made = Completion(model, "chatcmpl-anthropic")
         self._used: dict[str, Any] = {}
         self._calls: dict[Any, int] = {}
         self._stopped = False
@@ -72,17 +71,12 @@ class AnthropicReading:
         text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
         thought = "".join(str(block.get("thinking") or "") for block in blocks if block.get("type") == "thinking")
         calls = [
-            {
-                "id": block.get("id") or "", "type": "function",
-                "function": {"name": block.get("name") or "", "arguments": orjson.dumps(block.get("input")).decode()},
-            }
-            for block in blocks if block.get("type") == "tool_use"
-        ]  # fmt: skip
-        message: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
-        message |= ({"reasoning_content": thought} if thought else {}) | ({"tool_calls": calls} if calls else {})
-        choice = {"index": 0, "message": message, "finish_reason": _finish(value.get("stop_reason"))}
-        head = {**self._head, "object": "chat.completion", "id": value.get("id") or "chatcmpl-anthropic"}
-        return orjson.dumps({**head, "choices": [choice], "usage": self._usage()})
+            call(block.get("id"), block.get("name"), arguments(block.get("input")))
+            for block in blocks
+            if block.get("type") == "tool_use"
+        ]
+        self._made.id = value.get("id") or self._made.id
+        return self._made.whole(text, thought, calls, _finish(value.get("stop_reason")), self._usage())
 
     def _event(self, raw: bytes) -> Iterator[bytes]:
         data = data_of(raw)
@@ -92,9 +86,9 @@ class AnthropicReading:
         match value.get("type"):
             case "message_start":
                 message = value.get("message") or {}
-                self._head["id"] = message.get("id") or "chatcmpl-anthropic"
+                self._made.id = message.get("id") or self._made.id
                 self._take_usage(message.get("usage"))
-                yield self._delta(role="assistant", content="")
+                yield self._made.delta(role="assistant", content="")
             case "content_block_start":
                 yield from self._begin(value.get("index"), value.get("content_block") or {})
             case "content_block_delta":
@@ -103,9 +97,8 @@ class AnthropicReading:
                 self._take_usage(value.get("usage"))
                 if reason := (value.get("delta") or {}).get("stop_reason"):
                     self._stopped = True
-                    choice = {"index": 0, "delta": {}, "finish_reason": _finish(reason)}
-                    yield event({**self._head, "choices": [choice]})
-                    yield event({**self._head, "choices": [], "usage": self._usage()})
+                    yield self._made.finish(_finish(reason))
+                    yield self._made.usage(self._usage())
             case "message_stop":
                 if self._stopped:
                     yield DONE
@@ -115,24 +108,19 @@ class AnthropicReading:
     def _begin(self, index: Any, block: Mapping[str, Any]) -> Iterator[bytes]:
         if block.get("type") == "tool_use":
             number = self._calls[index] = len(self._calls)
-            function = {"name": block.get("name") or "", "arguments": ""}
-            call = {"index": number, "id": block.get("id") or "", "type": "function", "function": function}
-            yield self._delta(tool_calls=[call])
+            yield self._made.delta(tool_calls=[{"index": number, **call(block.get("id"), block.get("name"), "")}])
         elif block.get("type") == "text" and block.get("text"):
-            yield self._delta(content=block["text"])
+            yield self._made.delta(content=block["text"])
 
     def _grow(self, index: Any, delta: Mapping[str, Any]) -> Iterator[bytes]:
         match delta.get("type"):
             case "text_delta":
-                yield self._delta(content=delta.get("text") or "")
+                yield self._made.delta(content=delta.get("text") or "")
             case "thinking_delta":
-                yield self._delta(reasoning_content=delta.get("thinking") or "")
+                yield self._made.delta(reasoning_content=delta.get("thinking") or "")
             case "input_json_delta" if index in self._calls:
                 function = {"arguments": delta.get("partial_json") or ""}
-                yield self._delta(tool_calls=[{"index": self._calls[index], "function": function}])
-
-    def _delta(self, **delta: Any) -> bytes:
-        return event({**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+                yield self._made.delta(tool_calls=[{"index": self._calls[index], "function": function}])
 
     def _take_usage(self, given: Any) -> None:
         if isinstance(given, dict):
@@ -140,16 +128,13 @@ class AnthropicReading:
 
     def _usage(self) -> dict[str, Any]:
         """What was read from the provider's cache, and what was written into it, is part of the prompt."""
-        used, names = self._used, ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-        prompt = sum(value for name in names if isinstance(value := used.get(name), int))
-        written = used.get("output_tokens")
-        written = written if isinstance(written, int) else 0
-        cached = used.get("cache_read_input_tokens") or 0
-        kept = used.get("cache_creation_input_tokens") or 0
-        return {
-            "prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written,
-            "prompt_tokens_details": {"cached_tokens": cached, **({"cache_write_tokens": kept} if kept else {})},
-        }  # fmt: skip
+
+        def count(name: str) -> int:
+            value = self._used.get(name)
+            return value if isinstance(value, int) else 0
+
+        cached, kept = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
+        return usage(count("input_tokens") + cached + kept, count("output_tokens"), cached, kept)
 
 
 def _finish(reason: Any) -> str:
