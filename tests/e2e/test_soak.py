@@ -1,4 +1,4 @@
-"""12,000 streams cut by their clients: nothing is left of them, and not a kilobyte and a half of each."""
+"""6,000 streams cut by their clients: nothing is left of them, and not three kilobytes of each."""
 
 import asyncio
 import gc
@@ -15,8 +15,8 @@ from headworks.orchestrator.v1 import run_pb2
 from tests.e2e.conftest import COLLECTION
 from tests.e2e.meshes import Mesh
 
-WARM_UP = 4_000
-STREAMS = 12_000
+WARM_UP = 3_000
+STREAMS = 6_000
 AT_ONCE = 32
 PER_CONNECTION = 200
 GROWTH = 0.06
