@@ -1,6 +1,5 @@
 """`headworks prompts`: templates of messages by name and version, apart from the agents and calls that use them."""
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,16 +7,27 @@ import click
 from headworks.orchestrator.v1 import prompt_service_pb2 as pb
 
 from cli.brief import counted
-from cli.errors import FAILURE, USAGE, CliError
+from cli.errors import USAGE, CliError
 from cli.files import read_text
 from cli.messages import as_dict, list_all
 from cli.options import MeshOptions, confirm, on_mesh, yes_option
 from cli.output import json_text, print_done, print_json, print_list, print_record
-from cli.runs.specs import STYLES, find_specs, is_file, reference
+from cli.runs.versioned import Versioned, line
 
 if TYPE_CHECKING:
     from cli.client import Client
 
+
+def _apply(client: "Client", spec: str, dry_run: bool) -> tuple[Any, bool]:
+    response = client.prompts.ApplyPrompt(pb.ApplyPromptRequest(spec=spec, dry_run=dry_run))
+    return response.prompt, response.changed
+
+
+def _get(client: "Client", name: str, version: int) -> Any:
+    return client.prompts.GetPrompt(pb.GetPromptRequest(name=name, version=version)).prompt
+
+
+PROMPTS = Versioned("a prompt", "prompts", _apply, _get)
 COLUMNS = {"prompt": "name", "version": "version", "variables": "variables", "what it is for": "description",
            "cannot be used because": "unavailable", "applied": "create_time"}  # fmt: skip
 ROLES = {1: "system", 2: "user", 3: "assistant", 4: "tool"}
@@ -52,14 +62,7 @@ def apply(paths: tuple[str, ...], dry_run: bool, on: MeshOptions) -> int:
       headworks prompts apply greeter.yaml
       headworks prompts apply prompts/ --dry-run
     """
-    with on.client() as client:
-        results = [_apply(client, path, dry_run) for path in find_specs(paths)]
-    if on.as_json:
-        print_json({"dry_run": dry_run, "prompts": results})
-    else:
-        for one in results:
-            click.echo(_line(one, dry_run), err="error" in one)
-    return FAILURE if any("error" in one for one in results) else 0
+    return PROMPTS.apply_files(on, paths, dry_run)
 
 
 @prompts.command()
@@ -85,9 +88,9 @@ def create(name: str, system: str, variables: tuple[str, ...], description: str,
     # JSON is YAML, and needs no quoting of its own.
     body = json_text({**spec, "messages": [{"role": "system", "content": text}]}, 2)
     with on.client() as client:
-        response = client.prompts.ApplyPrompt(pb.ApplyPromptRequest(spec=body))
-    made = {"name": response.prompt.name, "version": response.prompt.version, "changed": response.changed}
-    print_done(on, _line(made, False), **made)
+        stored, changed = _apply(client, body, False)
+    made = {"name": stored.name, "version": stored.version, "changed": changed, "unavailable": stored.unavailable}
+    print_done(on, line(made, False), **made)
 
 
 @prompts.command("list")
@@ -112,7 +115,7 @@ def versions(name: str, on: MeshOptions) -> None:
     Example:
       headworks prompts versions greeter
     """
-    _list(on, reference(name, "a prompt")[0])
+    _list(on, PROMPTS.reference(name)[0])
 
 
 @prompts.command()
@@ -128,7 +131,7 @@ def show(name: str, as_yaml: bool, on: MeshOptions) -> None:
       headworks prompts show greeter@2 --yaml > greeter.yaml
     """
     with on.client() as client:
-        prompt = _get(client, name)
+        prompt = PROMPTS.find(client, name)
     if as_yaml:
         click.echo(prompt.spec, nl=not prompt.spec.endswith("\n"))
     elif on.as_json:
@@ -152,19 +155,7 @@ def diff(old: str, new: str | None, exit_code: bool, on: MeshOptions) -> int:
       headworks prompts diff greeter.yaml
       headworks prompts diff greeter@1 greeter@3
     """
-    with on.client() as client:
-        first, second = (_latest(client, old), old) if new is None and is_file(old) else (old, new)
-        second = second or old.partition("@")[0]
-        before, after = _spec(client, first), _spec(client, second)
-    names = first or "(none)", second
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
-    if on.as_json:
-        print_json({"old": names[0], "new": names[1], "same": not lines, "diff": lines})
-    elif not lines:
-        click.echo("There is no difference.")
-    for line in () if on.as_json else lines:
-        click.echo(click.style(line, fg=STYLES.get(line[:1])))
-    return int(bool(lines) and exit_code)
+    return PROMPTS.compare(on, old, new, exit_code)
 
 
 @prompts.command()
@@ -179,7 +170,7 @@ def render(name: str, values: tuple[str, ...], on: MeshOptions) -> None:
       headworks prompts render greeter customer=Ann
       headworks prompts render triage@3 'labels=["bug", "question"]' most=2
     """
-    prompt_name, version = reference(name, "a prompt")
+    prompt_name, version = PROMPTS.reference(name)
     given = {}
     for value in values:
         variable, separator, text = value.partition("=")
@@ -211,37 +202,12 @@ def delete(name: str, yes: bool, on: MeshOptions) -> None:
       headworks prompts delete greeter@2
       headworks prompts delete greeter --yes
     """
-    prompt_name, version = reference(name, "a prompt")
+    prompt_name, version = PROMPTS.reference(name)
     confirm(on, f"Delete {name}{'' if version else ' with all its versions'}?", yes)
     with on.client() as client:
         request = pb.DeletePromptRequest(name=prompt_name, version=version)
         deleted = client.prompts.DeletePrompt(request).deleted
     print_done(on, f"Deleted {counted(deleted, 'version')} of {prompt_name}.", name=prompt_name, deleted=deleted)
-
-
-def _apply(client: "Client", path: Path, dry_run: bool) -> dict[str, Any]:
-    """What became of one file. A failure that is not the file's ends the command."""
-    import grpc
-
-    try:
-        response = client.prompts.ApplyPrompt(pb.ApplyPromptRequest(spec=read_text(path), dry_run=dry_run))
-    except CliError as error:
-        return {"file": str(path), "error": str(error)}
-    except grpc.RpcError as error:
-        if error.code() not in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
-            raise
-        return {"file": str(path), "error": error.details()}
-    prompt = response.prompt
-    return {"file": str(path), "name": prompt.name, "version": prompt.version, "changed": response.changed}
-
-
-def _line(one: dict[str, Any], dry_run: bool) -> str:
-    if "error" in one:
-        return f"{one['file']}: {one['error']}"
-    would = "would be " if dry_run else ""
-    return f"{one['name']}: " + (
-        f"{would}version {one['version']}" if one["changed"] else f"unchanged, version {one['version']}"
-    )
 
 
 def _list(on: MeshOptions, name: str, nothing: str = "") -> None:
@@ -255,30 +221,3 @@ def _row(prompt: Any) -> dict[str, Any]:
     """A prompt for people: its variables in one line, those that need a value with a star."""
     names = [f"{each.name}*" if each.required else each.name for each in prompt.variables]
     return as_dict(prompt) | {"variables": ", ".join(names)}
-
-
-def _get(client: "Client", name: str) -> Any:
-    prompt, version = reference(name, "a prompt")
-    return client.prompts.GetPrompt(pb.GetPromptRequest(name=prompt, version=version)).prompt
-
-
-def _spec(client: "Client", name: str) -> str:
-    """The text of a prompt's file; empty for no name."""
-    if not name:
-        return ""
-    return read_text(Path(name)) if is_file(name) else str(_get(client, name).spec)
-
-
-def _latest(client: "Client", file: str) -> str:
-    """NAME@VERSION of the latest version of the prompt whose file it is; empty where there is none yet."""
-    import grpc
-
-    checked = pb.ApplyPromptRequest(spec=read_text(Path(file)), dry_run=True)
-    name = client.prompts.ApplyPrompt(checked).prompt.name
-    try:
-        prompt = _get(client, name)
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND:
-            return ""
-        raise
-    return f"{prompt.name}@{prompt.version}"
