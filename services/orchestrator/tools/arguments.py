@@ -4,29 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from services.orchestrator.domain.tool import Reason, ToolFailed
+from services.runtime.json_schema import BrokenSchema, JsonSchema
 
 MAX_CHARACTERS = 1 << 20
-MAX_MESSAGE = 500
 
 
 class ArgumentSchema:
-    """The JSON schema of a tool's arguments. Nothing is fetched for a `$ref`."""
+    """The JSON schema of a tool's arguments."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises ValueError where it is no JSON schema of an object."""
-        try:
-            Draft202012Validator.check_schema(schema)
-        except SchemaError as error:
-            raise ValueError(f"not a JSON schema: {error.json_path}: {_short(error.message)}") from error
+        compiled = JsonSchema(schema)
         if schema.get("type", "object") != "object":
             raise ValueError(f"the arguments of a tool are an object, not {schema['type']!r}")
-        self._validator = Draft202012Validator(schema, registry=Registry())
+        self._schema = compiled
 
     def parse(self, text: str) -> dict[str, Any]:
         """The arguments in a JSON text; none where it is empty. Raises ToolFailed, in words for the model."""
@@ -46,17 +39,8 @@ class ArgumentSchema:
 
     def _check(self, arguments: dict[str, Any]) -> None:
         try:
-            error = best_match(self._validator.iter_errors(arguments))
-        except RecursionError as deep:
-            raise ToolFailed("the arguments are nested too deeply", reason=Reason.INVALID_ARGUMENTS) from deep
-        except Unresolvable as missing:
-            raise ToolFailed(f"the tool's schema is broken: {missing}", reason=Reason.INTERNAL) from missing
-        if error is not None:
-            raise ToolFailed(
-                f"the arguments break the tool's schema: {error.json_path}: {_short(error.message)}",
-                reason=Reason.INVALID_ARGUMENTS,
-            )
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "…"
+            fault = self._schema.fault(arguments)
+        except BrokenSchema as error:
+            raise ToolFailed(f"the tool's schema is broken: {error}", reason=Reason.INTERNAL) from error
+        if fault is not None:
+            raise ToolFailed(f"the arguments break the tool's schema: {fault}", reason=Reason.INVALID_ARGUMENTS)

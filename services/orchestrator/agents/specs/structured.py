@@ -5,29 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
 from prometheus_client import Counter
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from services.llm.chat import Form, ResponseFormat
 from services.runtime.errors import DomainError, ErrorKind
+from services.runtime.json_schema import BadSchema, BrokenSchema, JsonSchema, short
 
 ANSWERS = Counter(
     "headworks_structured_answers_total", "Answers in a form that was asked for, checked.", ["attempt", "valid"]
 )
-MOST_WORDS = 500
 _FENCED = re.compile(
     r"^[ \t]*(?:```|~~~)[ \t]*(?:json[\w-]*)?[ \t]*\r?\n(.*?)^[ \t]*(?:```|~~~)[ \t]*$",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 
 _INLINE = re.compile(r"```[ \t]*(?:json)?\s*(.*?)\s*```", re.IGNORECASE | re.DOTALL)
-
-
-class BadSchema(ValueError):
-    """Not a JSON schema."""
 
 
 class SchemaRefused(DomainError):
@@ -38,34 +30,31 @@ class SchemaRefused(DomainError):
 
 
 class Checker:
-    """Checks texts against a JSON schema, or for being a JSON object. Nothing is fetched for a `$ref`."""
+    """Checks texts against a JSON schema, or for being a JSON object."""
 
     def __init__(self, schema: Mapping[str, Any] | None) -> None:
         """Raises BadSchema."""
-        try:
-            if schema is not None:
-                Draft202012Validator.check_schema(schema)
-        except SchemaError as error:
-            raise BadSchema(f"not a JSON schema: {error.json_path}: {_short(error.message)}") from error
-        except RecursionError as error:
-            raise BadSchema("not a JSON schema: it is nested too deeply") from error
-        self._validator = Draft202012Validator(schema, registry=Registry()) if schema is not None else None
+        self._schema = JsonSchema(schema) if schema is not None else None
+        self._last: tuple[str, str | None] | None = None
 
     def fault(self, text: str) -> str | None:
-        """What is wrong with the text, in words for the model; None where nothing is. A fence around it is not."""
+        """What is wrong with the text, in words for the model; None where nothing is. A fence around it is not. The
+        last text is not checked again."""
+        if self._last is None or self._last[0] != text:
+            self._last = text, self._fault(text)
+        return self._last[1]
+
+    def _fault(self, text: str) -> str | None:
         try:
             value = orjson.loads(unfenced(text))
         except ValueError as error:
-            return f"it is not JSON: {_short(str(error))}"
-        if self._validator is None:
+            return f"it is not JSON: {short(str(error))}"
+        if self._schema is None:
             return None if isinstance(value, dict) else "it is not a JSON object"
         try:
-            wrong = best_match(self._validator.iter_errors(value))
-        except RecursionError:
-            return "it is nested too deeply"
-        except Unresolvable as missing:
-            return f"the schema refers to what is not there: {_short(str(missing))}"
-        return None if wrong is None else f"{wrong.json_path}: {_short(wrong.message)}"
+            return self._schema.fault(value)
+        except BrokenSchema as error:
+            return str(error)
 
 
 def unfenced(text: str) -> str:
@@ -90,7 +79,3 @@ def checker(form: ResponseFormat) -> Checker | None:
 def counted(attempt: int, *, valid: bool) -> None:
     """Count an answer that was checked; `attempt` is 1, or 2 after a repair."""
     ANSWERS.labels(str(attempt), str(valid).lower()).inc()
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= MOST_WORDS else message[:MOST_WORDS] + "…"

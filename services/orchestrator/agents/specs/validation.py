@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from services.orchestrator.agents.specs.errors import BadAgent
 from services.orchestrator.agents.specs.spec import AgentSpec, with_search
-from services.orchestrator.agents.specs.structured import BadSchema, Checker
+from services.orchestrator.agents.specs.structured import Checker
 from services.orchestrator.domain.caller import Caller
 from services.orchestrator.tools.naming import names_of
 from services.runtime import strict_yaml
+from services.runtime.json_schema import BadSchema
 from services.runtime.strict_yaml import BadYaml, Path, Problem, YamlDocument, dotted
 from services.runtime.templates.budget import budgeted
 from services.runtime.templates.template import BadTemplate, Template
