@@ -123,8 +123,8 @@ class Agents:
 
     def changed(self, tenant: str) -> None:
         """Drop what is cached of a tenant whose agents have changed."""
-        self._listings.forget(lambda key: key == tenant)
-        self._specs.forget(lambda key: key[0] == tenant)
+        self._listings.expire(lambda key: key == tenant)
+        self._specs.expire(lambda key: key[0] == tenant)
 
     async def _list(self, call: Call) -> _Listing:
         asked = self._runs.ListModels(pb.ListModelsRequest(), **outgoing(ASK_SECONDS, call))

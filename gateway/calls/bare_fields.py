@@ -67,17 +67,20 @@ HARMLESS = frozenset(("metadata", "store", "prompt_cache_retention", "prompt_cac
 """They bear on what a provider keeps of the call, not on its answer: they stay here."""
 
 
+PROMPTS = frozenset(("prompt", "prompt_id", "prompt_variables", "prompt_version"))
+"""By which other servers name a prompt."""
+
+
 class FieldNotAllowed(InvalidArgument):
     """A field that the model's operator does not let through to its upstream."""
 
     reason = "FIELD_NOT_ALLOWED"
 
     def __init__(self, model: str, name: str, param: str = "") -> None:
-        super().__init__(
-            f"{param or name} does not go on to the model {model!r}: its operator may allow it by `passes: [{name}]` "
-            "in the catalogue",
-            param=param or name,
-        )
+        help_ = f"its operator may allow it by `passes: [{name}]` in the catalogue"
+        if name in PROMPTS:
+            help_ = 'name a prompt by `headworks: {"prompt": {"name": "NAME@VERSION", "variables": {}}}`'
+        super().__init__(f"{param or name} does not go on to the model {model!r}: {help_}", param=param or name)
 
 
 EMPTY = frozenset(("logit_bias", "metadata", "stream_options", "chat_template_kwargs"))

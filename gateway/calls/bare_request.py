@@ -12,7 +12,7 @@ from gateway.cache.question import Asked
 from gateway.calls.prompt_use import PromptUse
 from gateway.calls.request import ModelRequest
 from services.llm.catalogue.entry import Capability, CatalogueEntry, EngineKind
-from services.llm.chat import Priority
+from services.llm.chat import Priority, Role
 from services.llm.openai.chunks import Json
 from services.llm.openai.leaves import Leaf, Walk
 from services.llm.openai.request import REASONING
@@ -100,7 +100,9 @@ class BareRequest:
         """What the user's last two messages say."""
         found = self._found
         users = [at for message, at in zip(self.body["messages"], found.said, strict=True) if message["role"] == "user"]
-        return ["\n".join(found.leaves[place].text for place in at) for at in users[-2:]]
+        own = ["\n".join(found.leaves[place].text for place in at) for at in users[-2:]]
+        told = self.prompt.messages if self.prompt is not None else ()
+        return [*(message.content for message in told if message.role is Role.USER), *own][-2:]
 
     @property
     def counted(self) -> list[str]:

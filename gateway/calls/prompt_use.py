@@ -12,8 +12,6 @@ from services.llm.openai.leaves import Leaf
 from services.llm.prompts.prompt import PromptVersion
 from services.llm.prompts.variables import bound
 
-_LONG_NUMBER = 1_000_000
-
 
 class PromptUse:
     """Raises BadVariables when it is made."""
@@ -23,13 +21,19 @@ class PromptUse:
         self._spec = version.spec
         values = bound(version.name, self._spec.variables, given)
         self._values = {name: list(value) if isinstance(value, list) else value for name, value in values.items()}
-        self.leaves = [leaf for name in given for leaf in _leaves(self._values, name)]
+        # In the order in which they are read: what is split over values is seen together.
+        self.leaves = [leaf for name in self._spec.in_order(given) for leaf in _leaves(self._values, name)]
         self.messages = self._spec.fill(self._values)
 
     @cached_property
     def instructions(self) -> str:
         """What an answer must not give away."""
         return "\n".join(message.content for message in self.messages if message.role is Role.SYSTEM)
+
+    @property
+    def asks(self) -> bool:
+        """Whether its messages end with a user's."""
+        return bool(self.messages) and self.messages[-1].role is Role.USER
 
     @property
     def texts(self) -> list[str]:
@@ -55,5 +59,4 @@ def _leaves(values: dict[str, Any], name: str) -> list[Leaf]:
         return [Leaf(value, place, text, path=f"{path}[{place}]") for place, text in enumerate(value) if text]
     if isinstance(value, str):
         return [Leaf(values, name, value, path=path)] if value else []
-    long = isinstance(value, int | float) and abs(value) >= _LONG_NUMBER
-    return [Leaf(values, name, str(value))] if long else []
+    return [] if isinstance(value, bool) else [Leaf(values, name, str(value), path=path)]

@@ -62,17 +62,19 @@ class Prompts:
         try:
             if version:
                 return await self._versions.get((call.tenant, name, version), lambda: self._load(call, name, version))
-            return await self._latest.get((call.tenant, name), lambda: self._load(call, name, 0))
+            found = await self._latest.get((call.tenant, name), lambda: self._load(call, name, 0))
+            self._versions.put((call.tenant, name, found.version), found)
+            return found
         except grpc.aio.AioRpcError as error:
             known = statuses.from_rpc_error(error)
-            if known.kind is ErrorKind.UNAVAILABLE:
+            if known.kind in (ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE_EXCEEDED) and call.remaining > 0:
                 raise PromptsUnavailable(name) from error
             raise known from error
 
     def changed(self, tenant: str) -> None:
-        """Drop what is cached of a tenant whose prompts have changed."""
-        self._latest.forget(lambda key: key[0] == tenant)
-        self._versions.forget(lambda key: key[0] == tenant)
+        """Read anew what is cached of a tenant whose prompts may have changed."""
+        self._latest.expire(lambda key: key[0] == tenant)
+        self._versions.expire(lambda key: key[0] == tenant)
 
     async def _load(self, call: Call, name: str, version: int) -> PromptVersion:
         request = pb.GetPromptRequest(name=name, version=version)

@@ -84,6 +84,7 @@ class RunTexts:
             del self._request.messages[:]
             self._request.messages.extend(messages)
             self._request.prompt.variables.clear()
+            self._request.prompt.messages = len(self._prompt.messages)
 
     def _counted(self, instructions: str) -> list[str]:
         """The same as a model reads it: the instructions, what messages say, the calls in them, the tools and the form

@@ -61,6 +61,7 @@ def ask(request: pb.RunRequest) -> RunInput:
         priority=_priority(request.priority),
         filter=_filter(request.filter) if request.HasField("filter") else ALL,
         prompt=request.prompt.name,
+        prompt_messages=max(0, request.prompt.messages),
     )
 
 

@@ -5,7 +5,7 @@ Its templates are the tenant's own; what it is rendered with is data, and never 
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -71,6 +71,12 @@ class PromptSpec(_Part):
         if sum(len(message.content) for message in made) > LONGEST:
             raise BadVariables(self.name, f"what comes of these values is over {LONGEST} characters")
         return tuple(message for message in made if message.content)
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """The variables in the order in which the templates first name them; those that they do not come last."""
+        text = "\n".join(message.content for message in self.messages)
+        places = {name: match.start() for name in names if (match := re.search(rf"\b{re.escape(name)}\b", text))}
+        return sorted(names, key=lambda name: places.get(name, len(text)))
 
     @cached_property
     def plain(self) -> bool:

@@ -1,16 +1,20 @@
 """What a model reads of passages that are more than it is to read: their best sentences, each said once."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from services.llm.tokens import estimate
 from services.orchestrator.domain.passage import Found, Passage
 from services.orchestrator.rag.quotes import sentence, sentence_scores
-from services.orchestrator.rag.reading import PassageSentence, led, passage_sentences, question_on
+from services.orchestrator.rag.reading import led, passage_sentences, question_on
 
 GAP = " … "
-"""In the place of what is left out between two sentences."""
+"""In the place of what is left out before, between and behind sentences."""
+PER_GAP = 2
+LONGEST_BETWEEN = 120
+"""Characters between two sentences that belong to the second."""
 PER_PASSAGE = 12
 """Tokens around a passage in a prompt: its number and its title."""
 
@@ -21,58 +25,94 @@ def compress(question: str, found: Found, most: int) -> Found:
     fits."""
     if sum(map(_size, found.passages)) <= most:
         return found
-    read = _chosen(question, found, most)
-    return replace(found, passages=tuple(
-        replace(one, shown=_joined(one, read.get(number, []))) for number, one in enumerate(found.passages)
-    ))  # fmt: skip
+    read, whole = _chosen(question, found, most)
+    shown = (
+        one if number in whole else replace(one, shown=_joined(one, read.get(number, [])))
+        for number, one in enumerate(found.passages)
+    )
+    return replace(found, passages=tuple(shown))
 
 
-def _chosen(question: str, found: Found, most: int) -> dict[int, list[PassageSentence]]:
-    """The sentences to be read, by the number of their passage, in the order of the text. They are taken by their
-    scores; one that says what a better one has said is left out."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A sentence with what stands before it in its passage and is none, such as a sign or a number of its line."""
+
+    passage: int
+    start: int
+    end: int
+    lead: str
+
+    def text(self, of: Passage) -> str:
+        return led(self.lead, of.text[self.start : self.end].strip())
+
+
+def _chosen(question: str, found: Found, most: int) -> tuple[dict[int, list[_Piece]], set[int]]:
+    """The pieces to be read, by the number of their passage, in the order of the text; and the passages that are read
+    whole. They are taken by their scores; one that says what a better one has said is left out."""
     sentences = passage_sentences(found)
-    passage = [number for number, one in enumerate(found.passages) for _ in one.sentences]
+    pieces = [piece for number, one in enumerate(found.passages) for piece in _pieces(number, one)]
     scores = sentence_scores(question_on(question, found, sentences, 1))
     said = set[frozenset[str]]()
     chosen = list[int]()
     opened = set[int]()
     left = most
     for place in np.argsort(-scores, kind="stable").tolist():
-        words = sentence(led(sentences[place].lead, sentences[place].text)).terms
+        piece = pieces[place]
+        text = piece.text(found.passages[piece.passage])
+        words = sentence(" ".join(text.split())).terms
         if words and words in said:
             continue
-        opening = 0 if passage[place] in opened else PER_PASSAGE
-        cost = estimate(sentences[place].raw) + opening
+        cost = estimate(text) + PER_GAP + (0 if piece.passage in opened else PER_PASSAGE + PER_GAP)
         if chosen and cost > left:
             continue
         chosen.append(place)
         said.add(words)
-        opened.add(passage[place])
+        opened.add(piece.passage)
         left -= cost
-    read: dict[int, list[PassageSentence]] = {}
+    read: dict[int, list[_Piece]] = {}
     for place in sorted(chosen):
-        read.setdefault(passage[place], []).append(sentences[place])
+        read.setdefault(pieces[place].passage, []).append(pieces[place])
+    whole = set[int]()
     for number, one in enumerate(found.passages):
         if not one.sentences and (cost := _size(one)) <= left:
-            read[number] = []
+            whole.add(number)
             left -= cost
-    return read
+    return read, whole
 
 
-def _joined(passage: Passage, read: list[PassageSentence]) -> str:
-    """Sentences that follow on one another as the document has them, with a gap where something is left out."""
+def _pieces(number: int, passage: Passage) -> Iterator[_Piece]:
+    """One a sentence; the first begins with the passage, the last ends with it, as far as what is between is short."""
+    at = 0
+    leads = passage.leads or ("",) * len(passage.sentences)
+    for place, (span, lead) in enumerate(zip(passage.sentences, leads, strict=True)):
+        start = at if span.start - at <= LONGEST_BETWEEN else span.start
+        at = span.end
+        if place == len(passage.sentences) - 1 and len(passage.text) - at <= LONGEST_BETWEEN:
+            at = len(passage.text)
+        yield _Piece(number, start, at, lead)
+
+
+def _joined(passage: Passage, read: Sequence[_Piece]) -> str:
+    """Pieces that follow on one another as the document has them, with a gap where something is left out."""
     if not read:
         return ""
     parts = list[str]()
     at = 0
-    for one in read:
-        between = passage.text[at : one.span.start]
-        parts.append(
-            (between if parts and not between.strip() else GAP if parts else "")
-            + led(one.lead, passage.text[one.span.start : one.span.end])
-        )
-        at = one.span.end
-    return "".join(parts)
+    for piece in read:
+        if passage.text[at : piece.start].strip():
+            parts.append(GAP)
+        elif parts:
+            parts.append(_space(passage, piece.start))
+        parts.append(piece.text(passage))
+        at = piece.end
+    rest = GAP if passage.text[at:].strip() else ""
+    return "".join((*parts, rest)).strip()
+
+
+def _space(passage: Passage, start: int) -> str:
+    """What stands between a piece and the one before it."""
+    text = passage.text[start:]
+    return text[: len(text) - len(text.lstrip())]
 
 
 def _size(passage: Passage) -> int:

@@ -26,7 +26,7 @@ class RunInput:
     `collection` is empty where the caller named none; `max_passages` and `max_sentences` are 0, and `response_format`
     is None, where it left them to the agent. `session_id` is empty outside of a session; within one, `messages` are
     what is new in it. `filter`: only documents that pass are read. `prompt`: the version of the caller's prompt that
-    the first messages are, "name@version".
+    the first `prompt_messages` are, "name@version".
     """
 
     messages: tuple[Message, ...]
@@ -42,6 +42,12 @@ class RunInput:
     priority: Priority = Priority.INTERACTIVE
     filter: DocumentFilter = ALL
     prompt: str = ""
+    prompt_messages: int = 0
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """What a session keeps: the messages without the prompt's, but for its question where the caller sent none."""
+        return self.messages[min(self.prompt_messages, len(self.messages) - 1) :]
 
     @property
     def question(self) -> str:

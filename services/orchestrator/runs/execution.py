@@ -320,7 +320,7 @@ class Execution:
     def _leave_session(self, batch: Batch) -> None:
         """The run's messages become the session's, in the transaction that ends the run."""
         run = self.run
-        messages: list[Message] = [*(self.ask.messages if self.ask else ())]
+        messages: list[Message] = [*(self.ask.said if self.ask else ())]
         messages += self.transcript.messages() if self.transcript else ()
         rows = batch.setdefault(ADD_MESSAGES, [])
         for number, message in enumerate(messages, self.message_count + 1):

@@ -164,7 +164,7 @@ async def test_a_run_gets_the_messages_and_the_version(side: Side) -> None:
     answer = await side.ask("greeter", model="rag", customer="Ann")
     run = side.orchestrator.runs[-1]
     assert [message.content for message in run.messages] == ["You greet Ann. Be friendly.", "why?"]
-    assert run.prompt == prompt_pb2.PromptUse(name="greeter@1")
+    assert run.prompt == prompt_pb2.PromptUse(name="greeter@1", messages=1)
     assert answer["headworks"]["prompt"] == "greeter@1"
 
 

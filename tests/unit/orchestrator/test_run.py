@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from services.llm.chat import Message, Role
 from services.orchestrator.domain.event import Body, Event, Finished, FinishReason, Started, TextDelta, UsageReported
+from services.orchestrator.runs.agent import RunInput
 from services.orchestrator.runs.run import KEPT_EVENTS, Run, RunOver, RunState, new_id
 
 
@@ -180,3 +182,10 @@ async def test_a_broken_record_ends_readers_and_waiters() -> None:
     for task in tasks:
         with pytest.raises(RuntimeError, match="gone"):
             await task
+
+
+def test_a_session_keeps_what_the_caller_said_and_not_the_prompt() -> None:
+    told, asked = Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "why?")
+    assert RunInput((told, asked), prompt="p@1", prompt_messages=1).said == (asked,)
+    assert RunInput((told, asked), prompt="p@1", prompt_messages=2).said == (asked,)  # the prompt asks by itself
+    assert RunInput((told, asked)).said == (told, asked)

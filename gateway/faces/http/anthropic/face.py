@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 
 import orjson
 
 from gateway.access.authorize import require
 from gateway.access.permissions import run as run_needs
 from gateway.calls.pipeline import CallPipeline
+from gateway.calls.prompt_use import PromptUse
 from gateway.faces.http.anthropic import errors, message_request
 from gateway.faces.http.anthropic.message_events import FORM, MessageEvents
 from gateway.faces.http.anthropic.message_request import MessageRequest
@@ -52,7 +54,8 @@ class AnthropicFace:
         call.headers |= errors.headers(call.request_id)
         entry = self._chat.bare_entry(asked.model)
         await self._pipeline.take(call, entry.name if entry else asked.model)
-        tokens = await self._chat.read(len(request.body), call, _counted(asked))
+        body, prompt = await self._chat.with_prompt(asked.chat, call)
+        tokens = await self._chat.read(len(request.body), call, _counted(replace(asked, chat=body), prompt))
         yield as_json({"input_tokens": tokens})
 
     async def _read(self, request: Request, call: Call, answers: bool = True) -> MessageRequest:
@@ -64,6 +67,6 @@ class AnthropicFace:
         return message_request.parse(body, self._chat.bare_entry(body.get("model")), answers)
 
 
-def _counted(asked: MessageRequest) -> Steps[int]:
+def _counted(asked: MessageRequest, prompt: PromptUse | None) -> Steps[int]:
     yield
-    return asked.prompt_tokens()
+    return asked.prompt_tokens(prompt)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.calls.bare_request import BareRequest
+from gateway.calls.prompt_use import PromptUse
 from gateway.faces.http.anthropic import messages, tools
 from gateway.faces.http.anthropic.errors import NoThreads
 from gateway.faces.http.openai import fields
@@ -35,9 +36,10 @@ class MessageRequest:
     thoughts: bool
     stops: Sequence[str]
 
-    def prompt_tokens(self) -> int:
-        """About how many tokens the model reads."""
+    def prompt_tokens(self, prompt: PromptUse | None = None) -> int:
+        """About how many tokens the model reads, with a prompt of the tenant's where it is known."""
         asked = BareRequest(self.chat, self.model, False, False)
+        asked.prompt = prompt
         return estimate_prompt(asked.counted) + asked.media
 
 

@@ -31,6 +31,8 @@ def parse(body: Json, *, translated: bool = False, prompt: PromptUse | None = No
         translated=translated,
     )
     asked.prompt = prompt
+    if prompt is not None and not asked.body["messages"] and not prompt.asks:
+        raise BadRequest("messages must end with a user's: the prompt alone asks nothing", "messages")
     if sampling.priority(body) == generation_pb2.PRIORITY_BATCH:
         asked.priority = Priority.BATCH
     return asked

@@ -16,6 +16,7 @@ from gateway.access.permissions import run as run_needs
 from gateway.budgets.errors import BudgetExceeded
 from gateway.calls.bare import BareCalls
 from gateway.calls.pipeline import cache_note
+from gateway.calls.prompt_use import PromptUse
 from gateway.calls.prompts import Prompts
 from gateway.calls.run_answer import Events
 from gateway.calls.runs import RunCalls
@@ -62,11 +63,15 @@ class ChatCompletions:
         bare = self._bare.named(body.get("model"))
         return self._ask(body | {"model": bare}, call, translated) if bare else self._run(body, call)
 
+    async def with_prompt(self, body: Json, call: Call) -> tuple[Json, PromptUse | None]:
+        """The body without the prompt that it names, and that prompt with the caller's values."""
+        body, named = prompt_fields.taken(body)
+        return body, await self._prompts.use(call, named.name, named.variables) if named is not None else None
+
     async def _ask(self, body: Json, call: Call, translated: bool) -> AsyncGenerator[Body, None]:
         """The answer of a bare model."""
-        body, named = prompt_fields.taken(body)
         require(call, f"models.call:{body['model']}")
-        prompt = await self._prompts.use(call, named.name, named.variables) if named is not None else None
+        body, prompt = await self.with_prompt(body, call)
         asked = bare_request.parse(body, translated=translated, prompt=prompt)
         if asked.stream:
             async with aclosing(self._bare.stream(asked, call)) as parts:

@@ -32,5 +32,7 @@ def taken(body: Json) -> tuple[Json, NamedPrompt | None]:
         return rest, NamedPrompt(fields.text(ours, "prompt", f"{FIELD}."), {})
     if not isinstance(given, dict):
         raise BadRequest(f"{FIELD}.prompt must be a prompt's name, or an object with one", f"{FIELD}.prompt")
+    if "version" in given:
+        raise BadRequest(f"{_PATH}version: write the version into the name, as NAME@VERSION", f"{_PATH}version")
     fields.known(given, ("name", "variables"), _PATH)
     return rest, NamedPrompt(fields.text(given, "name", _PATH), fields.mapping(given, "variables", _PATH))

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headworks.orchestrator.v1 import run_pb2 as headworks_dot_orchestrator_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headworks/orchestrator/v1/prompt.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#headworks/orchestrator/v1/run.proto\"\xde\x01\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04spec\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\tvariables\x18\x07 \x03(\x0b\x32).headworks.orchestrator.v1.PromptVariable\x12\x13\n\x0bunavailable\x18\x08 \x01(\t\"d\n\x0ePromptVariable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\t\"\x93\x01\n\tPromptUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x46\n\tvariables\x18\x02 \x03(\x0b\x32\x33.headworks.orchestrator.v1.PromptUse.VariablesEntry\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"V\n\x0eRenderedPrompt\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".headworks.orchestrator.v1.Messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&headworks/orchestrator/v1/prompt.proto\x12\x19headworks.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#headworks/orchestrator/v1/run.proto\"\xde\x01\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04spec\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\tvariables\x18\x07 \x03(\x0b\x32).headworks.orchestrator.v1.PromptVariable\x12\x13\n\x0bunavailable\x18\x08 \x01(\t\"d\n\x0ePromptVariable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x05 \x01(\t\"\xa5\x01\n\tPromptUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x46\n\tvariables\x18\x02 \x03(\x0b\x32\x33.headworks.orchestrator.v1.PromptUse.VariablesEntry\x12\x10\n\x08messages\x18\x03 \x01(\x05\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"V\n\x0eRenderedPrompt\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x34\n\x08messages\x18\x02 \x03(\x0b\x32\".headworks.orchestrator.v1.Messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROMPTVARIABLE']._serialized_start=364
   _globals['_PROMPTVARIABLE']._serialized_end=464
   _globals['_PROMPTUSE']._serialized_start=467
-  _globals['_PROMPTUSE']._serialized_end=614
-  _globals['_PROMPTUSE_VARIABLESENTRY']._serialized_start=566
-  _globals['_PROMPTUSE_VARIABLESENTRY']._serialized_end=614
-  _globals['_RENDEREDPROMPT']._serialized_start=616
-  _globals['_RENDEREDPROMPT']._serialized_end=702
+  _globals['_PROMPTUSE']._serialized_end=632
+  _globals['_PROMPTUSE_VARIABLESENTRY']._serialized_start=584
+  _globals['_PROMPTUSE_VARIABLESENTRY']._serialized_end=632
+  _globals['_RENDEREDPROMPT']._serialized_start=634
+  _globals['_RENDEREDPROMPT']._serialized_end=720
 # @@protoc_insertion_point(module_scope)

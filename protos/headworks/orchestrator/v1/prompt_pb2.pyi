@@ -140,8 +140,11 @@ class PromptUse(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The prompt: "name" for its latest version, or "name@version"."""
+    messages: _builtins.int
+    """How many of the call's messages, from the first on, are the prompt's. The gateway says it: a session keeps the others."""
     @_builtins.property
     def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The values of its variables, as JSON, by name: they are data, never read as templates."""
@@ -151,10 +154,11 @@ class PromptUse(_message.Message):
         *,
         name: _builtins.str = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        messages: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "name", b"name", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

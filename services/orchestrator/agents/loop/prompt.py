@@ -53,7 +53,8 @@ class PromptTemplates:
                 others[last] = replace(others[last], content=rendered)
         told = [message.content for message in (*first, *system) if message.role is Role.SYSTEM]
         examples = [message for message in first if message.role is not Role.SYSTEM]
-        words = "\n\n".join(text for text in told if text)
+        # Who instructs anew in each turn of a session instructs once.
+        words = "\n\n".join(text for text in dict.fromkeys(told) if text)
         return (Message(Role.SYSTEM, words), *examples, *others) if words else (*examples, *others)
 
     def _first(self, variables: Mapping[str, Any]) -> tuple[Message, ...]:
