@@ -1,6 +1,7 @@
 """A route as a generator: what runs ask."""
 
 import math
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
@@ -102,6 +103,7 @@ class RoutedGenerator:
         continuation = Continuation(generation)
         while True:
             lost: Lost | None = None
+            started = time.monotonic()
             try:
                 async with aclosing(self._said(answer, report)) as pieces:
                     async for piece in pieces:
@@ -116,7 +118,10 @@ class RoutedGenerator:
                     if not continuation.possible:
                         raise
                     asking = _Asking(self._generators, continuation.generation())
-                    answer, report = await self.route.go_on(asking.begin, report, error, _needs(generation), _left)
+                    took = time.monotonic() - started
+                    answer, report = await self.route.go_on(
+                        asking.begin, report, error, _needs(generation), _left, took
+                    )
                 except DomainError:
                     if lost is not None:
                         yield lost

@@ -120,12 +120,18 @@ class Route:
         return answer, report if difficulty is None else replace(report, difficulty=difficulty)
 
     async def go_on(
-        self, begin: Begin[Answer], broken: RouteReport, error: DomainError, needs: Needs, left: Callable[[], float]
+        self,
+        begin: Begin[Answer],
+        broken: RouteReport,
+        error: DomainError,
+        needs: Needs,
+        left: Callable[[], float],
+        seconds: float,
     ) -> tuple[Answer, RouteReport]:
-        """The rest of an answer that broke off with an `error`, by a target that can go on, which `begin` asks for it.
-        Raises the error where there is none."""
+        """The rest of an answer that broke off with an `error` after so many `seconds`, by a target that can go on,
+        which `begin` asks for it. Raises the error where there is none."""
         fault = fault_of(error)
-        failed = [*broken.failed, Attempt(broken.target, fault, 0.0)]
+        failed = [*broken.failed, Attempt(broken.target, fault, seconds)]
         tried = {one.target for one in failed}
         apart = {
             one.target: False for one in self.targets if one.target.name in tried or not one.target.entry.continues

@@ -48,7 +48,7 @@ class AnthropicReading:
 
     def __init__(self, model: str) -> None:
         self._events = EventReader()
-        self._made = Completion(model, "chatcmpl-anthropic")
+        self._made = Completion(model)
         self._used: dict[str, Any] = {}
         self._calls: dict[Any, int] = {}
         self._stopped = False

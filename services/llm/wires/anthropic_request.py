@@ -5,6 +5,7 @@ from typing import Any
 
 from services.llm.wires.chat_body import (
     INSTRUCTING,
+    calls_of,
     chosen,
     function_of,
     inline,
@@ -13,6 +14,7 @@ from services.llm.wires.chat_body import (
     parts_of,
     stops,
     text_of,
+    tools_of,
     turns,
     url_of,
 )
@@ -55,7 +57,7 @@ def messages_request(body: Mapping[str, Any], caching: bool = False) -> dict[str
         made["stop_sequences"] = stop
     if body.get("user"):
         made["metadata"] = {"user_id": body["user"]}
-    if tools := body.get("tools"):
+    if tools := tools_of(body):
         made["tools"] = [_tool(tool) for tool in tools]
         made["tool_choice"] = _choice(body.get("tool_choice") or "auto")
         if body.get("parallel_tool_calls") is False:
@@ -72,8 +74,11 @@ def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.get("tool_call_id") or ""}
         yield result | ({"content": list(_parts(content))} if content else {}) | _marked(message)
         return
-    yield from _parts(content)
-    for call in message.get("tool_calls") or ():
+    parts = list(_parts(content))
+    if parts:
+        parts[-1] |= _marked(message)  # some mark the message
+    yield from parts
+    for call in calls_of(message):
         function = call.get("function") or {}
         yield {
             "type": "tool_use",
@@ -89,6 +94,8 @@ def _told(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         if message.get("role") not in INSTRUCTING:
             continue
         parts = list(_parts(message.get("content")))
+        if parts:
+            parts[-1] |= _marked(message)
         if any(MARK in part for part in parts):
             yield from parts
         elif text := text_of(message.get("content")):

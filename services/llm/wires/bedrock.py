@@ -56,7 +56,7 @@ class BedrockReading:
 
     def __init__(self, model: str) -> None:
         self._frames = EventStreamBuffer()
-        self._made = Completion(model, "chatcmpl-bedrock")
+        self._made = Completion(model)
         self._calls: dict[Any, int] = {}
         self._stopped = self._ended = False
 

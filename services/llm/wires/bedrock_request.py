@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from services.llm.wires.chat_body import (
+    calls_of,
     chosen,
     form_of,
     function_of,
@@ -14,7 +15,9 @@ from services.llm.wires.chat_body import (
     limit_of,
     object_of,
     parts_of,
+    sound_of,
     stops,
+    tools_of,
     turns,
     url_of,
 )
@@ -58,11 +61,11 @@ def converse_request(body: Mapping[str, Any]) -> dict[str, Any]:
 def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     """The API has no word for tools that must not be called: they are left out, where nothing said refers to them."""
     choice = body.get("tool_choice") or "auto"
-    tools = body.get("tools")
+    tools = tools_of(body)
     if not tools:
         return {}
     if choice == "none":
-        if any(message.get("tool_calls") for message in body["messages"]):
+        if any(map(calls_of, body["messages"])):
             raise WireCannot("tool_choice: none after a call of a tool", "tool_choice")
         return {}
     chose = _CHOICES.get(choice) if isinstance(choice, str) else None
@@ -94,7 +97,7 @@ def _blocks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"toolResult": {"toolUseId": message.get("tool_call_id") or "", "content": result}}
         return
     yield from _parts(content)
-    for call in message.get("tool_calls") or ():
+    for call in calls_of(message):
         function = call.get("function") or {}
         given = object_of(function.get("arguments"))
         yield {"toolUse": {"toolUseId": call.get("id") or "", "name": function.get("name") or "", "input": given}}
@@ -112,7 +115,7 @@ def _parts(content: Any) -> Iterator[dict[str, Any]]:
                     raise WireCannot("a picture by its URL: give it as data", "messages")
                 yield {"image": {"format": data[0].removeprefix("image/"), "source": {"bytes": data[1]}}}
             case "input_audio":
-                sound = part.get("input_audio") or {}
-                yield {"audio": {"format": sound.get("format") or "wav", "source": {"bytes": sound.get("data") or ""}}}
+                form, sound = sound_of(part)
+                yield {"audio": {"format": form, "source": {"bytes": sound}}}
             case kind:
                 raise WireCannot(f"a part of the type {kind!r}", "messages")

@@ -11,8 +11,14 @@ LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_t
 
 
 def limit_of(body: Mapping[str, Any]) -> int | None:
-    """The most tokens that an answer may have, if the request says so."""
-    return next((int(body[name]) for name in LIMITS if body.get(name)), None)
+    """The most tokens that an answer may have, if the request says so. Raises WireCannot."""
+    name = next((name for name in LIMITS if body.get(name)), None)
+    if name is None:
+        return None
+    given = body[name]
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise WireCannot(f"a {name} that is no number", name)
+    return int(given)
 
 
 def text_of(content: Any) -> str:
@@ -94,15 +100,45 @@ def chosen(choice: Any) -> str:
 def names_of_calls(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The functions that were called, by the ids of the calls."""
     return {
-        call.get("id") or "": (call.get("function") or {}).get("name") or ""
+        str(call.get("id") or ""): str((call.get("function") or {}).get("name") or "")
         for message in messages
-        for call in message.get("tool_calls") or ()
+        for call in calls_of(message)
     }
 
 
 def stops(body: Mapping[str, Any]) -> list[str]:
+    """Raises WireCannot."""
     stop = body.get("stop") or []
-    return [stop] if isinstance(stop, str) else list(stop)
+    listed = [stop] if isinstance(stop, str) else stop
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise WireCannot("a stop that is no text", "stop")
+    return listed
+
+
+def tools_of(body: Mapping[str, Any]) -> list[Any]:
+    """Raises WireCannot."""
+    tools = body.get("tools") or []
+    if not isinstance(tools, list):
+        raise WireCannot("tools that are no list", "tools")
+    return tools
+
+
+def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The calls in a message. Raises WireCannot."""
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list) or not all(
+        isinstance(call, dict) and isinstance(call.get("function") or {}, dict) for call in calls
+    ):
+        raise WireCannot("tool_calls that are no calls of functions", "messages")
+    return calls
+
+
+def sound_of(part: Mapping[str, Any]) -> tuple[str, str]:
+    """The format and the data of a part with a sound. Raises WireCannot."""
+    sound = part.get("input_audio")
+    if not isinstance(sound, dict) or not isinstance(sound.get("data"), str):
+        raise WireCannot("a sound without data", "messages")
+    return str(sound.get("format") or "wav"), sound["data"]
 
 
 def form_of(form: Any) -> tuple[str, Mapping[str, Any]]:

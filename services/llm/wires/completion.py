@@ -1,5 +1,6 @@
 """An answer in OpenAI's form, as it is put together from another wire's: chunks of a stream, or whole."""
 
+import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +11,10 @@ from services.llm.wires.wire import event
 
 
 class Completion:
-    """One answer of a `model`; its id is known from the start, or is told by the wire later."""
+    """One answer of a `model`. Its id is made up, unless the wire tells one."""
 
-    def __init__(self, model: str, identifier: str) -> None:
-        self.id = identifier
+    def __init__(self, model: str) -> None:
+        self.id = f"chatcmpl-{secrets.token_hex(12)}"
         self._head = {"created": int(time.time()), "model": model}
 
     def delta(self, **delta: Any) -> bytes:

@@ -1,5 +1,6 @@
 """Google's Gemini: generateContent out, candidates in."""
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -41,7 +42,11 @@ class GeminiReading:
 
     def __init__(self, model: str) -> None:
         self._events = EventReader()
-        self._head: dict[str, Any] = {"id": "chatcmpl-gemini", "created": int(time.time()), "model": model}
+        self._head: dict[str, Any] = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": model,
+        }
         self._usage: dict[str, Any] | None = None
         self._calls: dict[int, int] = {}
         self._ended = False

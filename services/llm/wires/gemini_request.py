@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from services.llm.wires.chat_body import (
+    calls_of,
     chosen,
     form_of,
     function_of,
@@ -14,8 +15,10 @@ from services.llm.wires.chat_body import (
     names_of_calls,
     object_of,
     parts_of,
+    sound_of,
     stops,
     text_of,
+    tools_of,
     turns,
     url_of,
 )
@@ -45,7 +48,7 @@ def content_request(body: Mapping[str, Any]) -> dict[str, Any]:
     config |= _form(body.get("response_format"))
     if config:
         made["generationConfig"] = config
-    if tools := body.get("tools"):
+    if tools := tools_of(body):
         made["tools"] = [{"functionDeclarations": [_tool(tool) for tool in tools]}]
         made["toolConfig"] = {"functionCallingConfig": _choice(body.get("tool_choice") or "auto")}
     return made
@@ -55,12 +58,12 @@ def _parts(names: Mapping[str, str], message: Mapping[str, Any]) -> Iterator[dic
     """Results of tools are named by the call that they answer, by `names`."""
     content = message.get("content")
     if message.get("role") in ("tool", "function"):
-        identifier = message.get("tool_call_id") or ""
+        identifier = str(message.get("tool_call_id") or "")
         name = names.get(identifier) or message.get("name") or ""
         yield {"functionResponse": {"name": name, "response": _response(text_of(content))}}
         return
     yield from _said(content)
-    for call in message.get("tool_calls") or ():
+    for call in calls_of(message):
         function = call.get("function") or {}
         part: dict[str, Any] = {
             "functionCall": {"name": function.get("name") or "", "args": object_of(function.get("arguments"))}
@@ -81,8 +84,8 @@ def _said(content: Any) -> Iterator[dict[str, Any]]:
             case "image_url":
                 yield _media(part.get("image_url"))
             case "input_audio":
-                sound = part.get("input_audio") or {}
-                yield {"inlineData": {"mimeType": f"audio/{sound.get('format') or 'wav'}", "data": sound.get("data")}}
+                form, sound = sound_of(part)
+                yield {"inlineData": {"mimeType": f"audio/{form}", "data": sound}}
             case kind:
                 raise WireCannot(f"a part of the type {kind!r}", "messages")
 

@@ -1,6 +1,7 @@
 """Ollama's own API: /api/chat out, lines of JSON in. Its OpenAI-compatible one cannot be told how long a context to
 keep, and cuts off the beginning of what is longer without a word."""
 
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,11 +36,11 @@ class OllamaWire:
 
 
 class OllamaReading:
-    """One answer. Calls have no ids: they are numbered."""
+    """One answer. Calls have no ids: they get some that no other answer has."""
 
     def __init__(self, model: str) -> None:
         self._rest = b""
-        self._made = Completion(model, "chatcmpl-ollama")
+        self._made = Completion(model)
         self._calls = 0
         self._begun = False
 
@@ -87,7 +88,7 @@ class OllamaReading:
         for one in message.get("tool_calls") or ():
             function = one.get("function") if isinstance(one, dict) else None
             if isinstance(function, dict):
-                identifier = one.get("id") or f"call_{self._calls}"
+                identifier = one.get("id") or f"call_{secrets.token_hex(12)}"
                 calls.append(call(identifier, function.get("name"), arguments(function.get("arguments"))))
                 self._calls += 1
         return calls

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.llm.wires.chat_body import (
     INSTRUCTING,
+    calls_of,
     form_of,
     function_of,
     inline,
@@ -13,6 +14,7 @@ from services.llm.wires.chat_body import (
     object_of,
     parts_of,
     stops,
+    tools_of,
     url_of,
 )
 from services.llm.wires.wire import WireCannot
@@ -55,7 +57,7 @@ def chat_request(body: Mapping[str, Any], context: int) -> dict[str, Any]:
 def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     """The API has no tool_choice: a model may call what it is told of."""
     choice = body.get("tool_choice") or "auto"
-    tools = body.get("tools")
+    tools = tools_of(body)
     if not tools or choice == "none":
         return {}
     if choice != "auto":
@@ -86,13 +88,13 @@ def _message(message: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     made: dict[str, Any] = {"role": "system" if role in INSTRUCTING else role, "content": "\n".join(texts)}
     if pictures:
         made["images"] = pictures
-    if calls := message.get("tool_calls"):
+    if calls := calls_of(message):
         functions = [call.get("function") or {} for call in calls]
         made["tool_calls"] = [
             {"function": {"name": one.get("name") or "", "arguments": object_of(one.get("arguments"))}}
             for one in functions
         ]
     if role in ("tool", "function"):
-        identifier = message.get("tool_call_id") or ""
+        identifier = str(message.get("tool_call_id") or "")
         made |= {"role": "tool", "tool_name": names.get(identifier) or message.get("name") or ""}
     return made

@@ -30,10 +30,12 @@ def mark(request: dict[str, Any]) -> None:
 
 
 def keyed(body: bytes, tenant: str) -> bytes:
-    """A request of OpenAI's form with the key of its beginning, of which it says nothing; the caller's own stays."""
+    """A request of OpenAI's form with the key of its beginning, of which it says nothing; or with one of the caller's
+    own that no other tenant can have."""
     value = orjson.loads(body)
-    if value.get(KEY):
-        return body
+    if given := value.get(KEY):
+        own = hashlib.sha256(orjson.dumps([tenant, given])).hexdigest()[:32]
+        return orjson.dumps(value | {KEY: own})
     messages = value.get("messages") or []
     told = [message for message in messages if message.get("role") in _INSTRUCTING]
     beginning = orjson.dumps([tenant, value.get("model"), value.get("tools"), told], option=orjson.OPT_SORT_KEYS)

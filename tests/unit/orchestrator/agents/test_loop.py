@@ -234,6 +234,13 @@ async def test_a_session_is_kept_in_its_own_sentences_without_a_model() -> None:
     assert generator.asked[0].messages[0].content == "What was said before, in short:\nuser: I am Ann."
 
 
+async def test_what_is_instructed_in_each_turn_is_read_once() -> None:
+    told = Message(Role.SYSTEM, "Be brief.")
+    helper, generator = agent(turns(says("x")))
+    await played(helper, replace(ASK, messages=(told, *ASK.messages, told, *ASK.messages)))
+    assert generator.asked[0].messages[0].content == "Be brief."
+
+
 async def test_passages_are_compressed_to_the_agents_tokens_and_keep_their_numbers() -> None:
     other = "It is green. " * 30
     two = "Two and two are 4."
@@ -245,7 +252,7 @@ async def test_passages_are_compressed_to_the_agents_tokens_and_keep_their_numbe
     helper, generator = agent(turns(says("4 [2].")), spec, retriever=FakeRetriever(Found(passages)))
     got, _ = await played(helper, ASK)
     prompt = generator.asked[0].messages[-1].content
-    assert f"[2] T\n{two}" in prompt
+    assert f"[2] T\n{two} …" in prompt
     assert len(prompt) < 300
     [found] = [body for body in got if isinstance(body, PassagesRetrieved)]
     assert found.left_out_tokens > 150
