@@ -45,6 +45,7 @@ PURE = (
     "services.runtime.fairness",
     "services.runtime.file_faults",
     "services.runtime.form_words",
+    "services.runtime.json_schema",
     "services.runtime.labels",
     "services.runtime.language",
     "services.runtime.media_types",
