@@ -57,8 +57,8 @@ class Drivers:
         thread.daemon = True  # a process that ends by an error does not wait for it
         self._threads = {each for each in self._threads if each.is_alive()} | {thread}
         self._drivers.add(driver)
-        await driver
         try:
+            await driver
             await self._prepare(driver, more)
         except BaseException:
             driver.stop()

@@ -461,7 +461,6 @@ async def test_an_error_after_the_first_comment_fails_the_response(before: Befor
         ({"input": []}, "input"),
         ({"input": None}, "input"),
         ({"background": True}, "background"),
-        ({"prompt": {"id": "p"}}, "prompt"),
         ({"truncation": "auto"}, "truncation"),
         ({"max_tool_calls": 3}, "max_tool_calls"),
         ({"top_logprobs": 2}, "top_logprobs"),

@@ -101,6 +101,7 @@ def test_who_leaves_at_any_time(tmp_path: Path) -> None:
 
     async def run() -> None:
         await closed(Database(f"sqlite:///{path}", SCHEMA))
+        others = at_work()
         for steps in range(60):
             database = Database(f"sqlite:///{path}", SCHEMA)
             await database.open(migrate=False)
@@ -110,7 +111,7 @@ def test_who_leaves_at_any_time(tmp_path: Path) -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await database.aclose()
-            assert not at_work(), steps
+            assert at_work() == others, steps
 
     asyncio.run(run())
     gc.collect()  # a statement that its caller left is in the error's traceback, and keeps its connection open
