@@ -16,7 +16,7 @@ from bench.kit.harness import Figures
 from bench.prefix.workload import Conversation, Shape
 from services.llm.catalogue.entry import ALL, CatalogueEntry, EngineKind
 from services.llm.catalogue.route import Balance, RouteSpec, TargetSpec
-from services.llm.chat import Message, Role, Sampling
+from services.llm.chat import Declaration, Message, Role, Sampling
 from services.llm.client import HttpClient
 from services.llm.generation import Ended, Generation, Generator, Piece, Routed, Said
 from services.llm.models import ModelFactory
@@ -42,10 +42,11 @@ class RoundRobin:
     name = "round robin"
 
     def __init__(self, engines: Mapping[str, Generator]) -> None:
+        self._first = next(iter(engines.values()))
         self._turns = cycle(engines.items())
 
-    async def count(self, messages: Sequence[Message], tools: object = ()) -> int:
-        raise NotImplementedError
+    async def count(self, messages: Sequence[Message], tools: Sequence[Declaration] = ()) -> int:
+        return await self._first.count(messages, tools)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Said, None]:
         place, engine = next(self._turns)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from services.llm.chat import Role
+from services.llm.openai import request
 from services.llm.openai.leaves import Leaf
 from services.llm.prompts.prompt import PromptVersion
 from services.llm.prompts.variables import bound
@@ -48,9 +49,9 @@ class PromptUse:
             leaf.put(text)
         self.messages = self._spec.fill(self._values)
 
-    def json(self) -> list[dict[str, str]]:
+    def json(self) -> list[dict[str, Any]]:
         """The messages in OpenAI's form."""
-        return [{"role": message.role.name.lower(), "content": message.content} for message in self.messages]
+        return request.messages(self.messages)
 
 
 def _leaves(values: dict[str, Any], name: str) -> list[Leaf]:

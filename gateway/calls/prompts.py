@@ -62,9 +62,7 @@ class Prompts:
         try:
             if version:
                 return await self._versions.get((call.tenant, name, version), lambda: self._load(call, name, version))
-            found = await self._latest.get((call.tenant, name), lambda: self._load(call, name, 0))
-            self._versions.put((call.tenant, name, found.version), found)
-            return found
+            return await self._latest.get((call.tenant, name), lambda: self._load(call, name, 0))
         except grpc.aio.AioRpcError as error:
             known = statuses.from_rpc_error(error)
             if known.kind in (ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE_EXCEEDED) and call.remaining > 0:
@@ -79,4 +77,7 @@ class Prompts:
     async def _load(self, call: Call, name: str, version: int) -> PromptVersion:
         request = pb.GetPromptRequest(name=name, version=version)
         found = (await clients.unary(self._stub.GetPrompt(request, **outgoing(ASK_SECONDS, call)))).prompt
-        return PromptVersion(found.name, found.version, await asyncio.to_thread(parse, found.spec))
+        loaded = PromptVersion(found.name, found.version, await asyncio.to_thread(parse, found.spec))
+        if not version:
+            self._versions.put((call.tenant, name, loaded.version), loaded)
+        return loaded

@@ -11,16 +11,10 @@ from gateway.cache.question import Asked
 from gateway.calls.beside import BesideTexts
 from gateway.calls.prompt_use import PromptUse
 from gateway.calls.request import ANSWER_TOKENS, ModelRequest
-from services.llm.chat import Role
 from services.llm.tokens import call_text, estimate_prompt, message_text, tool_text
 
 # For each message where its parts were joined, each joint being one character.
 Seams = Sequence[Sequence[int]]
-ROLES = {
-    Role.SYSTEM: run_pb2.Message.ROLE_SYSTEM,
-    Role.USER: run_pb2.Message.ROLE_USER,
-    Role.ASSISTANT: run_pb2.Message.ROLE_ASSISTANT,
-}
 _Put = Callable[[str], None]
 
 
@@ -79,7 +73,10 @@ class RunTexts:
             call.beside = beside.text
         if self._prompt is not None:
             self._prompt.put(given)
-            messages = [run_pb2.Message(role=ROLES[one.role], content=one.content) for one in self._prompt.messages]
+            messages = [
+                run_pb2.Message(role=int(one.role), content=one.content)  # type: ignore[arg-type]  # the values are the contract's
+                for one in self._prompt.messages
+            ]
             messages += self._request.messages
             del self._request.messages[:]
             self._request.messages.extend(messages)

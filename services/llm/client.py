@@ -16,9 +16,7 @@ from aiohttp.connector import Connection
 from services.llm import errors
 from services.llm.endpoint import ModelEndpoint
 from services.llm.errors import UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
-from services.llm.wires.prompt_cache import keyed
 from services.llm.wires.wire import Unsigned
-from services.runtime.call import current_or_none
 from services.runtime.errors import FINAL, DeadlineExceeded, DomainError
 
 OK = 200
@@ -334,9 +332,6 @@ class HttpClient:
         if self._session is None:
             raise RuntimeError("the client is not open")
         _sending.set(sending)
-        if endpoint.keys_prompts:
-            call = current_or_none()
-            body = keyed(body, call.tenant if call is not None else "")
         try:
             prepared = await endpoint.wire.prepare(endpoint.url, endpoint.headers, body)
         except Unsigned as error:

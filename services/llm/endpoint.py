@@ -1,6 +1,6 @@
 """Where an upstream's model is asked, and with what."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,12 +11,30 @@ from services.llm.wires.gemini import GeminiWire
 from services.llm.wires.ollama import OllamaWire
 from services.llm.wires.openai import AzureWire, OpenAiWire
 from services.llm.wires.wire import Wire
+from services.runtime.call import current_or_none
 
 OPENAI = OpenAiWire()
-WIRES: Mapping[EngineKind, Wire] = {
-    EngineKind.OPENAI: OPENAI,
-    EngineKind.AZURE: AzureWire(),
-    EngineKind.GEMINI: GeminiWire(),
+
+
+def _tenant() -> str:
+    """Whose the present call is."""
+    call = current_or_none()
+    return call.tenant if call is not None else ""
+
+
+def _bedrock(entry: CatalogueEntry) -> Wire:
+    from services.llm.wires.bedrock import BedrockWire  # an extra
+
+    return BedrockWire(entry.region)
+
+
+WIRES: Mapping[EngineKind, Callable[[CatalogueEntry], Wire]] = {
+    EngineKind.OPENAI: lambda entry: OpenAiWire(_tenant if entry.prompt_caching else None),
+    EngineKind.AZURE: lambda entry: AzureWire(_tenant if entry.prompt_caching else None),
+    EngineKind.ANTHROPIC: lambda entry: AnthropicWire(entry.prompt_caching),
+    EngineKind.GEMINI: lambda entry: GeminiWire(),
+    EngineKind.BEDROCK: _bedrock,
+    EngineKind.OLLAMA: lambda entry: OllamaWire(entry.context_length),
 }
 OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "headworks"}
 
@@ -28,8 +46,7 @@ class ModelEndpoint:
 
     `timeout` is for a whole answer, `first_byte_seconds` for its beginning, `idle_seconds` for each silence after
     that. `proxy` is the URL of an HTTP proxy on the way; empty for none. `limit_field` is the upstream's name for the
-    most tokens of an answer. `wire`: how its provider is spoken to. `keys_prompts`: it is told which requests begin
-    alike.
+    most tokens of an answer. `wire`: how its provider is spoken to.
     """
 
     name: str
@@ -45,7 +62,6 @@ class ModelEndpoint:
     proxy: str = ""
     limit_field: str = "max_tokens"
     wire: Wire = OPENAI
-    keys_prompts: bool = False
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -53,19 +69,9 @@ class ModelEndpoint:
         return secrets_of(self.url, self.headers)
 
 
-def _wire(entry: CatalogueEntry) -> Wire:
-    if entry.engine is EngineKind.BEDROCK:
-        from services.llm.wires.bedrock import BedrockWire  # an extra
-
-        return BedrockWire(entry.region)
-    if entry.engine is EngineKind.ANTHROPIC:
-        return AnthropicWire(entry.prompt_caching)
-    return OllamaWire(entry.context_length) if entry.engine is EngineKind.OLLAMA else WIRES[entry.engine]
-
-
 def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelEndpoint:
     """The endpoint of an upstream's entry; `key` is the upstream's, if it takes one."""
-    wire = _wire(entry)
+    wire = WIRES[entry.engine](entry)
     return ModelEndpoint(
         entry.name,
         wire.url(entry),
@@ -80,5 +86,4 @@ def endpoint_of(entry: CatalogueEntry, key: str = "", proxy: str = "") -> ModelE
         proxy,
         entry.limit_field,
         wire,
-        entry.prompt_caching and entry.engine in (EngineKind.OPENAI, EngineKind.AZURE),
     )

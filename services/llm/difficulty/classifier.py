@@ -24,6 +24,8 @@ NEIGHBOURS = 10
 SHARPNESS = 10.0
 """How much more a neighbour counts that is nearer: e to so many times the difference of their cosines."""
 UNSCORED = -1.0
+DEFAULT_COST = 0.5
+"""What answers may cost, of what the large target's would, where nothing else is said."""
 MOST_WORTH, SURELY_LARGE = 10.0, 100.0
 """The most that asking the large target may be worth; and, on a curve, what it is where the classifier abstains."""
 _SHAPES = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.llm.difficulty.classifier import Classifier, Floats
+from services.llm.difficulty.classifier import DEFAULT_COST, Classifier, Floats
 from services.llm.difficulty.figures import figures_of
 from services.llm.difficulty.scored import BadScores, Scored, costs_of, hashes_of, scores_of
 from services.llm.difficulty.training import rows_of
@@ -94,8 +94,9 @@ def evaluate(
     worth = np.where(abstained, np.inf, estimate.worth)
     heuristic = np.array([figures_of(question).difficulty for question in questions])
     trial = Trial(scores_of(own).astype(np.float64), costs_of(own).astype(np.float64))
-    at = classifier.threshold(cost if cost is not None else 0.5) if threshold is None else threshold
-    by_heuristic = classifier.threshold(cost if cost is not None else 0.5, heuristic=True)
+    bound = DEFAULT_COST if cost is None else cost
+    at = classifier.threshold(bound) if threshold is None else threshold
+    by_heuristic = classifier.threshold(bound, heuristic=True)
     routed = worth > at if threshold is None else abstained | (estimate.difficulty > threshold)
     nobody, all_of_them = np.zeros(len(own), bool), np.ones(len(own), bool)
     small, large = (
@@ -113,7 +114,7 @@ def evaluate(
     ]
     return Evaluation(
         len(own), int(learned.sum()), at, outcomes, trial.better(routed), mine.score / max(large.score, 1e-9),
-        [trial.point(bound, worth, classifier.threshold(bound)) for bound in CURVE],
+        [trial.point(most, worth, classifier.threshold(most)) for most in CURVE],
         [_calibration(name, estimate.scores[:, target], trial.scores[:, target])
          for target, name in enumerate((classifier.small, classifier.large))],
         float(abstained.mean()),

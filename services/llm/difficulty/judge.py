@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from services.llm.catalogue.route import DifficultySpec
 from services.llm.difficulty import classifier
-from services.llm.difficulty.classifier import Classifier
+from services.llm.difficulty.classifier import DEFAULT_COST, Classifier
 from services.llm.difficulty.figures import figures_of, question_of
 from services.llm.needs import Needs
 from services.llm.route_report import Difficulty, JudgedBy
 from services.runtime.errors import DomainError
 
-DEFAULT_THRESHOLD, DEFAULT_COST = 0.4, 0.5
+DEFAULT_THRESHOLD = 0.4
 REMEMBERED = 2_000
 """Questions whose difficulty is not found out again, so that the steps of a run keep to one target."""
 EPOCH_SECONDS = 3600

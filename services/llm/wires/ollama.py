@@ -8,11 +8,10 @@ from typing import Any
 import orjson
 
 from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.sse import LONGEST
 from services.llm.wires.completion import Completion, arguments, call, usage
 from services.llm.wires.ollama_request import chat_request
 from services.llm.wires.wire import DONE, Prepared, answer_of, event
-
-LONGEST_LINE = 4 << 20
 
 
 class OllamaWire:
@@ -46,8 +45,8 @@ class OllamaReading:
 
     def feed(self, portion: bytes) -> bytes:
         *lines, self._rest = (self._rest + portion).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise ValueError(f"has a line of more than {LONGEST_LINE} bytes")
+        if len(self._rest) > LONGEST:
+            raise ValueError(f"has a line of more than {LONGEST} bytes")
         return b"".join(made for line in lines if line.strip() for made in self._line(answer_of(line)))
 
     def end(self) -> bytes:

@@ -1,8 +1,9 @@
 """OpenAI's own wire, which goes on as it is, and the same at Azure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from services.llm.catalogue.entry import CatalogueEntry
+from services.llm.wires.prompt_cache import keyed
 from services.llm.wires.wire import Prepared, Reading
 
 AZURE_VERSION = "2024-10-21"
@@ -10,7 +11,11 @@ AZURE_VERSION = "2024-10-21"
 
 
 class OpenAiWire:
-    """`base_url` ends before "/chat/completions", such as https://api.openai.com/v1."""
+    """`base_url` ends before "/chat/completions", such as https://api.openai.com/v1. `tenant`: whose the
+    present call is, where the provider is to be told which of a tenant's requests begin alike."""
+
+    def __init__(self, tenant: Callable[[], str] | None = None) -> None:
+        self._tenant = tenant
 
     def url(self, entry: CatalogueEntry) -> str:
         return f"{entry.base_url.rstrip('/')}/chat/completions"
@@ -19,7 +24,7 @@ class OpenAiWire:
         return {"authorization": f"Bearer {key}"} if key else {}
 
     async def prepare(self, url: str, headers: Mapping[str, str], body: bytes) -> Prepared:
-        return Prepared(url, headers, body)
+        return Prepared(url, headers, body if self._tenant is None else keyed(body, self._tenant()))
 
     def reading(self, model: str) -> Reading | None:
         return None

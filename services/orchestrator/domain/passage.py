@@ -1,5 +1,6 @@
 """What the pipeline needs of retrieval."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,9 +14,9 @@ class Passage:
 
     `start` is the place of its text in its document. `sentences` are ranges in `text`; `cosines` those of the sentences
     with the question, none where it was not embedded; `leads` what each is to be read after, "" for nothing, none where
-    none needs it. `page` counts from 1, 0 for none. `shown`: what a model reads of it, where that is
-    less than its text; "" for nothing. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN
-    where a signal did not find the passage.
+    none needs it. `page` counts from 1, 0 for none. `shown`: what a model reads of it, where that is less than
+    its text; "" for nothing. `dense` is the passage's own cosine, `lexical` a BM25 score; NaN where a signal did not
+    find the passage.
     """
 
     id: str
@@ -33,6 +34,11 @@ class Passage:
     headings: tuple[str, ...] = ()
     page: int = 0
     shown: str | None = None
+
+    @property
+    def led_sentences(self) -> Iterator[tuple[Span, str]]:
+        """Each sentence, and what it is to be read after."""
+        return zip(self.sentences, self.leads or ("",) * len(self.sentences), strict=True)
 
     @property
     def reading(self) -> str:

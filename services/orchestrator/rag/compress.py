@@ -83,8 +83,7 @@ def _chosen(question: str, found: Found, most: int) -> tuple[dict[int, list[_Pie
 def _pieces(number: int, passage: Passage) -> Iterator[_Piece]:
     """One a sentence; the first begins with the passage, the last ends with it, as far as what is between is short."""
     at = 0
-    leads = passage.leads or ("",) * len(passage.sentences)
-    for place, (span, lead) in enumerate(zip(passage.sentences, leads, strict=True)):
+    for place, (span, lead) in enumerate(passage.led_sentences):
         start = at if span.start - at <= LONGEST_BETWEEN else span.start
         at = span.end
         if place == len(passage.sentences) - 1 and len(passage.text) - at <= LONGEST_BETWEEN:

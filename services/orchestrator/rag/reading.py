@@ -41,7 +41,7 @@ def passage_sentences(found: Found) -> list[PassageSentence]:
     return [
         PassageSentence(passage, span, " ".join(passage.text[span.start : span.end].split()), lead)
         for passage in found.passages
-        for span, lead in zip(passage.sentences, passage.leads or ("",) * len(passage.sentences), strict=True)
+        for span, lead in passage.led_sentences
     ]
 
 
